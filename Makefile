@@ -1,0 +1,85 @@
+# `make` alone prints this help. Everything runs from .venv, built from the hashed lock files.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= var
+LISTEN ?= 127.0.0.1:8443
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+UPGRADE ?=
+
+.PHONY: help setup lock clean demo serve test lint types arch format prove docs bench packages unit coverage
+
+help:
+	@awk -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
+
+##@ Start here
+
+setup: ## Build .venv from the lock files; instant when it is up to date
+	@scripts/setup
+
+demo: setup ## Run the whole of OpenSDM with two virtual SBCs and print a session to paste (DEMO_ARGS=...)
+	@exec $(BIN)/opensdm demo $(DEMO_ARGS)
+
+test: packages setup ## Everything CI runs: lint, types, arch, all tests, full branch coverage of lock and gate
+	@$(MAKE) lint types arch unit coverage
+
+##@ Run
+
+serve: setup ## Serve from ./var (DATA=, LISTEN=); the first time makes it, with an admin password printed once
+	@test -d '$(DATA)' || $(BIN)/opensdm init --data '$(DATA)'
+	@exec $(BIN)/opensdm serve --data '$(DATA)' --listen '$(LISTEN)'
+
+##@ Check
+
+lint: setup ## Style and likely bugs (ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## Types (mypy --strict)
+	@$(BIN)/mypy
+
+arch: setup ## Who may import whom (import-linter)
+	@$(BIN)/lint-imports
+
+prove: packages setup ## Long proofs: crash storms, exhaustive models (PYTEST_ARGS=...)
+	@$(BIN)/python -m pytest -m prove $(PYTEST_ARGS)
+
+bench: packages setup ## Side-by-side benchmarks, each printing its own command
+	@scripts/bench
+
+##@ Maintain
+
+format: setup ## Rewrite the source in the one format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+docs: setup ## Write the generated pages: operations, errors, settings
+	@$(BIN)/python docs/generate.py
+
+lock: setup ## Pin all dependencies again; UPGRADE=1 moves to the newest allowed versions
+	@scripts/lock $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove .venv and everything tools left behind; ./var stays
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+	    .mypy_cache .pytest_cache .ruff_cache
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Parts of `make test`, not listed in the help.
+
+packages:
+	@scripts/system-packages
+
+unit: setup
+	@$(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+
+coverage: setup
+	@$(BIN)/python -m coverage report --skip-covered
+	@echo 'Every branch of the lock rules and the gate:'
+	@$(BIN)/python -m coverage report --fail-under=100 \
+	    --include='src/opensdm/core/lock.py,src/opensdm/gate/*'

@@ -1,0 +1,3 @@
+"""OpenSDM, an open session delivery manager built around one device lock."""
+
+__version__ = "0.1.0"

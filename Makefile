@@ -16,7 +16,7 @@ UPGRADE ?=
 .PHONY: help setup lock clean demo serve test lint types arch format prove docs bench packages unit coverage
 
 help:
-	@awk -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
+	@awk -v colour=$$([ -t 1 ] && echo 1 || echo 0) -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
 
 ##@ Start here
 
@@ -42,7 +42,7 @@ lint: setup ## Style and likely bugs (ruff)
 	@$(BIN)/ruff format --check .
 
 types: setup ## Types (mypy --strict)
-	@$(BIN)/mypy
+	@$(BIN)/mypy src tests $(wildcard bench/*.py docs/*.py)
 
 arch: setup ## Who may import whom (import-linter)
 	@$(BIN)/lint-imports

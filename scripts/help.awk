@@ -1,5 +1,5 @@
-# Prints the Makefile's targets under their group headings ("##@ Group", "target: needs ## text").
-BEGIN { FS = ":.*## " }
-/^##@ /               { printf "\n\033[1m%s\033[0m\n", substr($0, 5) }
-/^[a-z][a-z-]*:.*## / { printf "  \033[36mmake %-7s\033[0m %s\n", $1, $2 }
-END                   { print "" }
+# Prints the Makefile's targets under their group headings ("##@ Group", "target: needs ## text"); -v colour=1 for a terminal.
+BEGIN                { FS = ":.*## "; if (colour) { bold = "\033[1m"; cyan = "\033[36m"; plain = "\033[0m" } }
+/^##@ /              { printf "\n%s%s%s\n", bold, substr($0, 5), plain }
+/^[a-z][a-z-]*:.*## / { printf "  %smake %-7s%s %s\n", cyan, $1, plain, $2 }
+END                  { print "" }

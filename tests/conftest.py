@@ -1,0 +1,20 @@
+"""Fixtures for all tests, and the summary line that makes a skipped database impossible to overlook."""
+
+import pytest
+
+from tests.machine import missing_parts
+
+pytest_plugins = ["tests.postgres"]
+
+POSTGRES_FIXTURES = {"postgres_server", "postgres_url", "own_postgres"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if POSTGRES_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("postgres")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for part in sorted(missing_parts):
+        terminalreporter.section(f"NOT TESTED: {part} is missing on this machine", red=True, bold=True)

@@ -1,0 +1,1 @@
+"""The pure heart: values and rules, no input or output, no framework."""

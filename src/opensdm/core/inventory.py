@@ -1,0 +1,130 @@
+"""The inventory: device groups, network functions, devices, and what it takes to enrol them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opensdm.core.errors import InvalidRequest
+
+HOME_GROUP_ID = 1
+HOME_GROUP_NAME = "Home"
+MASKED = "xxxx"
+"""What a secret shows as; written back, it keeps the old value."""
+
+_GROUP_NAME = re.compile(r"[^\x00-\x1f/\\<>\"*?|]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGroup:
+    """A node of the inventory tree. `kind`: FOLDER, or FUNCTION for a group inside a network function."""
+
+    group_id: int
+    group_name: str
+    parent_id: int | None
+    full_name: str
+    parent_full_name: str | None
+    kind: str = "FOLDER"
+    nf_id: int | None = None
+    top_level: bool = False
+    """Added with a bare name: shown with parent `ID0` and no parent name, as published; it lives under Home."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFunction:
+    """One logical function. Its id is also the id of its own group."""
+
+    nf_id: int
+    nf_name: str
+    parent_id: int
+    parent_full_name: str
+    category: str
+    type_name: str
+    group_type: str
+    """`DEVICE` or `CLUSTER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One managed unit. `parameters` never carries a secret in the clear; see `Credentials`."""
+
+    device_id: int
+    device_name: str
+    ip: str
+    nf_id: int
+    nf_name: str
+    group_id: int
+    platform: str
+    parameters: Mapping[str, str]
+    assigned: bool = False
+    reachable: bool = False
+    read_only: bool = False
+    serial_number: str = "--"
+    software_version: str = ""
+    config_version: str = ""
+    description: str | None = None
+    last_operation: str = "None"
+    status: str = "Not Loaded"
+    status_changed_us: int | None = None
+    loaded_version: int | None = None
+    polled_us: int | None = None
+    poll_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to reach and enter a device; only the gate's handlers and drivers see it, decrypted."""
+
+    address: str
+    secondary_address: str | None = None
+    username: str = ""
+    password: str = field(default="", repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterType:
+    """One parameter of a network function type: what N4 lists and what enrolment checks."""
+
+    name: str
+    label: str
+    description: str
+    value_type: str = "String"
+    required: bool = False
+    secret: bool = False
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A family of network functions offered by the installed platforms."""
+
+    category_id: int
+    name: str
+    product: str
+    vendor: str
+    type_names: tuple[str, ...]
+
+
+CATEGORIES = (
+    Category(1, "Enterprise Edge & Core", "Session Delivery", "Oracle", ("Device", "Device Cluster")),
+    Category(2, "SP Edge & Core", "Session Delivery", "Oracle", ("Device", "Device Cluster")),
+)
+"""As published; a platform of another vendor adds its own."""
+
+
+def wire_id(number: int) -> str:
+    """`7` -> `ID7`, the published form of every id."""
+    return f"ID{number}"
+
+
+def check_group_name(name: str) -> str:
+    """A group's or network function's own name: 1 to 100 characters, no slash, no control characters."""
+    stripped = name.strip()
+    if not stripped or not _GROUP_NAME.fullmatch(stripped):
+        raise InvalidRequest(f"{name!r} cannot be a name: 1 to 100 characters, none of / \\ < > \" * ? |")
+    return stripped

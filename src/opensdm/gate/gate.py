@@ -1,0 +1,344 @@
+"""The gate: session, privilege, lock, claim, handler, audit; in that order, for every operation of every door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+
+from opensdm.core.audit import SUCCESS
+from opensdm.core.errors import AccessDenied, HouseRuleBroken, LockLost, NotLoggedIn, SdmError
+from opensdm.core.identity import (
+    LOCAL_USER_ID,
+    LOCAL_USER_NAME,
+    SYSTEM_USER_ID,
+    SYSTEM_USER_NAME,
+    Area,
+    Level,
+    Session,
+    SessionPolicy,
+)
+from opensdm.core.lock import (
+    Actor,
+    Admit,
+    Admitted,
+    Answer,
+    ClaimRow,
+    EndClaim,
+    Guard,
+    Refused,
+    RefusalCode,
+    ReleaseLock,
+    TakeAway,
+    TakeLock,
+)
+from opensdm.core.operations import Claim, Kind, Operation, Scope
+from opensdm.core.ports import DriverRegistry, Effect, Passwords, SessionRow, Transaction, Work
+from opensdm.core.submission import AuditDraft, LedgerPort, ReaderPort, Receipt, Standing, Submission, Target
+from opensdm.gate.policy import advise, refusal, require
+from opensdm.gate.seal import Seal
+from opensdm.gate.work import GateWork, target_of
+from opensdm.gate.writer import Writer
+
+log = structlog.get_logger("opensdm.gate")
+
+OPERATIONS = Counter("opensdm_operations_total", "Operations by door and result", ["operation", "door", "result"])
+TOUCH_EVERY_US = 60_000_000
+"""A session's last use is written at most once a minute."""
+
+Handler = Callable[[Any, Work], Awaitable[Any]]
+_READING = (Kind.OBSERVE, Kind.PUBLIC)
+
+
+class Principal(StrEnum):
+    """On whose word a caller is believed."""
+
+    SESSION = "session"
+    """A token; the doors to the network know nothing else."""
+    SYSTEM = "system"
+    """The server's own clock."""
+    LOCAL = "local"
+    """The console: whoever may open the socket in the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who stands at a door: the door's name, the client's address, and what proves who it is."""
+
+    door: str
+    address: str
+    request_id: str
+    token: str | None = field(default=None, repr=False)
+    principal: Principal = Principal.SESSION
+
+
+@dataclass(slots=True)
+class Run:
+    """One operation on its way through the gate."""
+
+    caller: Caller
+    operation: Operation
+    session: Session
+    claim: ClaimRow | None = None
+    uncertain: bool = False
+    audited: bool = False
+
+    @property
+    def actor(self) -> Actor:
+        session = self.session
+        return Actor(session.user_id, session.user_name, session.session_id, self.caller.door)
+
+    def draft(self, *, result: str | None = None, refusals_only: bool = False) -> AuditDraft:
+        operation, caller, session = self.operation, self.caller, self.session
+        described = ", ".join(f"{k}={v}" for k, v in operation.describe().items() if k != "device_id")
+        return AuditDraft(
+            session.user_id or None, session.user_name, caller.door, caller.address, operation.name,
+            operation.rule.tag, caller.request_id, described, result, refusals_only,
+        )  # fmt: skip
+
+
+class Gate:
+    """`execute` is the only public way below the doors."""
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerPort,
+        reader: ReaderPort,
+        drivers: DriverRegistry,
+        handlers: Mapping[type[Operation], Handler],
+        passwords: Passwords,
+        incarnation: int,
+        session_policy: SessionPolicy,
+    ) -> None:
+        self.ledger = ledger
+        self.reader = reader
+        self.drivers = drivers
+        self.passwords = passwords
+        self.incarnation = incarnation
+        self.session_policy = session_policy
+        self._handlers = handlers
+        self._writer = Writer(ledger)
+        self.seal = Seal(self._writer, incarnation)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def execute(self, caller: Caller, operation: Operation) -> Any:
+        """Run one operation as this caller; raises SdmError with `next_steps`.
+
+        A client that hangs up does not stop what it began: whatever was admitted runs to its end.
+        """
+        if operation.rule.kind in _READING:
+            return await self._pass(caller, operation)
+        task = asyncio.create_task(self._pass(caller, operation), name=operation.name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Wait for running operations before a stop; answers how many were still running at the end."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout_s)
+        return len(self._tasks)
+
+    # ------------------------------------------------------------------------------ the way through
+
+    async def _pass(self, caller: Caller, operation: Operation) -> Any:
+        run = Run(caller, operation, _nobody(operation, caller))
+        known: Session | None = None
+        try:
+            run.session = known = await self._authenticate(caller, operation)
+            require(run.session, operation)
+            result = await self._admit(run)
+            if operation.rule.kind is Kind.PUBLIC:
+                await self._writer.note(run.draft())
+        except SdmError as error:
+            OPERATIONS.labels(operation.name, caller.door, error.code).inc()
+            await self._audit_refusal(run, error)
+            error.next_steps = error.next_steps or advise(error, known, operation)
+            raise
+        OPERATIONS.labels(operation.name, caller.door, getattr(result, "error_code", None) or SUCCESS).inc()
+        return result
+
+    async def _authenticate(self, caller: Caller, operation: Operation) -> Session:
+        if caller.principal is not Principal.SESSION:
+            return _own_session(caller)
+        if operation.rule.local:
+            raise NotLoggedIn(f"{operation.name} can only be asked for at the server's own console")
+        if operation.rule.kind is Kind.PUBLIC:
+            return _nobody(operation, caller)
+        if caller.token is None:
+            raise NotLoggedIn("no session: log in first and send the cookie")
+        hashed = sha256(caller.token.encode()).digest()
+
+        async def find(transaction: Transaction) -> tuple[SessionRow | None, int]:
+            return await transaction.identity.session(hashed), transaction.now_us
+
+        row, now_us = await self.reader.read(find)
+        if row is None:
+            raise NotLoggedIn("this session does not exist or has ended: log in again")
+        if now_us - row.last_used_us >= TOUCH_EVERY_US:
+            await self._touch(row.session_id)
+        return Session(
+            row.session_id, row.user.user_id, row.user.user_name, row.user.group, caller.door, row.rights,
+            row.idle_timeout_s, row.created_us,
+        )  # fmt: skip
+
+    async def _touch(self, session_id: int) -> None:
+        async def effect(transaction: Transaction) -> None:
+            await transaction.identity.touch_session(session_id)
+
+        await self.ledger.write(effect)
+
+    async def _admit(self, run: Run) -> Any:
+        rule = run.operation.rule
+        await self._check_epoch(run)
+        if rule.claim is not Claim.NONE:
+            return await self._with_claim(run)
+        if rule.kind is Kind.CHANGE and rule.scope is not Scope.SERVER:
+            await self._refuse_early(run)
+        work = GateWork(self, run)
+        try:
+            result = await self._handlers[type(run.operation)](run.operation, work)
+        finally:
+            await work.close()
+        if rule.kind in (Kind.CHANGE, Kind.LOCK) and not work.committed:
+            raise HouseRuleBroken(f"{run.operation.name} answered without its lock check")
+        return result
+
+    async def _with_claim(self, run: Run) -> Any:
+        """Register the claim, run the handler under its permit, write its end whatever happens."""
+        run.claim = await self._claim(run)
+        work = GateWork(self, run)
+        result_code, uncertain = "INTERNAL_ERROR", True
+        try:
+            result = await self._handlers[type(run.operation)](run.operation, work)
+            result_code, uncertain = getattr(result, "error_code", None) or SUCCESS, False
+            return result
+        except SdmError as error:
+            result_code, uncertain = error.code, isinstance(error, LockLost)
+            run.audited = True
+            raise
+        finally:
+            try:
+                await work.close()
+            finally:
+                end = EndClaim(run.claim.claim_id, uncertain=uncertain)
+                await self._writer.end(end, frozenset(run.claim.tickets), run.draft(result=result_code))
+
+    async def _claim(self, run: Run) -> ClaimRow:
+        rule = run.operation.rule
+        request = Admit(
+            run.actor, frozenset(), 0, run.operation.name, self.incarnation, rule.claim is Claim.EXCLUSIVE,
+            rule.writes, run.operation.epoch, run.caller.request_id,
+        )  # fmt: skip
+        submission = Submission(
+            target_of(run.operation), request, standing=self._standing(run), audit=run.draft(refusals_only=True)
+        )
+        answer = (await self._submit(run, submission)).answer
+        assert isinstance(answer, Admitted) and answer.claim is not None
+        run.uncertain = answer.uncertain
+        return answer.claim
+
+    # ------------------------------------------------------------------------------ submissions
+
+    async def submit_guarded(self, run: Run, effect: Effect[Any]) -> Receipt:
+        """An effect in our database, in one transaction with its guard."""
+        rule = run.operation.rule
+        guard = self._guard(run)
+        submission = Submission(
+            Target() if guard is None else target_of(run.operation),
+            guard,
+            effect,
+            self._standing(run),
+            run.draft() if rule.kind is Kind.CHANGE else None,
+            alone=rule.kind is Kind.CHANGE and rule.area is Area.INVENTORY,
+        )
+        return await self._submit(run, submission)
+
+    async def submit_lock(self, run: Run, request: TakeLock | ReleaseLock | TakeAway) -> Answer:
+        """A lock operation: the rules decide on the devices the operation names."""
+        submission = Submission(
+            target_of(run.operation),
+            request,
+            standing=self._standing(run),
+            audit=run.draft(),
+            empty_target="this group has no devices: there is nothing to lock or unlock",
+        )
+        answer = (await self._submit(run, submission)).answer
+        assert answer is not None
+        return answer
+
+    async def _submit(self, run: Run, submission: Submission) -> Receipt:
+        try:
+            receipt = await self.ledger.submit(submission)
+        except SdmError:
+            run.audited = submission.audit is not None
+            raise
+        if isinstance(receipt.answer, Refused):
+            run.audited = submission.audit is not None
+            raise refusal(receipt.answer)
+        return receipt
+
+    def _guard(self, run: Run) -> Guard | None:
+        rule = run.operation.rule
+        if rule.scope is Scope.SERVER or rule.kind is not Kind.CHANGE:
+            return None
+        return Guard(
+            run.actor, frozenset(), run.operation.epoch, rule.writes, rule.exclusive, rule.alone, rule.drop
+        )  # fmt: skip
+
+    def _standing(self, run: Run) -> Standing:
+        rule = run.operation.rule
+        return Standing(run.session.session_id, rule.area, rule.level)
+
+    async def _refuse_early(self, run: Run) -> None:
+        """A foreign lock is the first thing a caller hears of, before any fault in the request itself.
+
+        Only a hint is taken from this look: the refusal itself is decided, and audited, in a transaction.
+        """
+        submission = Submission(
+            target_of(run.operation), self._guard(run), None, self._standing(run), run.draft(refusals_only=True)
+        )
+        if isinstance(await self.ledger.peek(submission), Refused):
+            await self._submit(run, submission)
+
+    async def _check_epoch(self, run: Run) -> None:
+        """Reads that carry an epoch are told, like every call, when it is not that of the caller's lock."""
+        operation = run.operation
+        if operation.epoch is None or operation.rule.kind is not Kind.OBSERVE:
+            return
+        if operation.rule.scope is not Scope.DEVICE:
+            return
+        guard = Guard(run.actor, frozenset(), operation.epoch)
+        answer = await self.ledger.peek(Submission(target_of(operation), guard))
+        if isinstance(answer, Refused) and answer.code is RefusalCode.LOCK_LOST:
+            raise refusal(answer)
+
+    # ------------------------------------------------------------------------------ audit
+
+    async def _audit_refusal(self, run: Run, error: SdmError) -> None:
+        """Refusals no transaction recorded. A failed look is no event; being denied access is."""
+        if run.audited or run.operation.rule.kind is Kind.MACHINERY:
+            return
+        if run.operation.rule.kind is Kind.OBSERVE and not isinstance(error, AccessDenied):
+            return
+        run.audited = True
+        await self._writer.record(run.draft(), error)
+
+
+def _nobody(operation: Operation, caller: Caller) -> Session:
+    name = str(getattr(operation, "user_name", "")) if operation.rule.kind is Kind.PUBLIC else ""
+    return Session(None, 0, name[:50] or "-", "", caller.door, {})
+
+
+def _own_session(caller: Caller) -> Session:
+    every = dict.fromkeys(Area, Level.FULL)
+    if caller.principal is Principal.SYSTEM:
+        return Session(None, SYSTEM_USER_ID, SYSTEM_USER_NAME, "", caller.door, every)
+    return Session(None, LOCAL_USER_ID, LOCAL_USER_NAME, "", caller.door, every)

@@ -1,0 +1,182 @@
+"""What a handler holds while its operation runs, and not a moment longer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opensdm.core.errors import HouseRuleBroken
+from opensdm.core.identity import Session, SessionPolicy
+from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
+from opensdm.core.operations import Claim, Kind, Operation, Scope
+from opensdm.core.permit import Permit, Read, Write
+from opensdm.core.ports import DeviceConnection, Effect, Passwords, Transaction
+from opensdm.core.submission import Receipt, Submission, Target
+from opensdm.gate.policy import refusal
+
+if TYPE_CHECKING:
+    from opensdm.gate.gate import Gate, Run
+
+T = TypeVar("T")
+
+
+class GateWork:
+    """The `Work` of one operation. Every method refuses once the operation has ended."""
+
+    def __init__(self, gate: Gate, run: Run) -> None:
+        self._gate = gate
+        self._run = run
+        self._alive = True
+        self._permit: Permit[Read] | None = None
+        self._connections: list[DeviceConnection] = []
+        self.committed = False
+
+    # ------------------------------------------------------------------------------ standing facts
+
+    @property
+    def session(self) -> Session:
+        return self._run.session
+
+    @property
+    def request_id(self) -> str:
+        return self._run.caller.request_id
+
+    @property
+    def address(self) -> str:
+        return self._run.caller.address
+
+    @property
+    def passwords(self) -> Passwords:
+        return self._gate.passwords
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        return self._gate.drivers.platforms()
+
+    @property
+    def session_policy(self) -> SessionPolicy:
+        return self._gate.session_policy
+
+    @property
+    def actor(self) -> Actor:
+        return self._run.actor
+
+    @property
+    def uncertain(self) -> bool:
+        return self._run.uncertain
+
+    # ------------------------------------------------------------------------------ the database
+
+    async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
+        self._check_alive()
+        return await self._gate.reader.read(query)
+
+    async def commit(self, effect: Effect[T]) -> T:
+        """The effect and the check of the lock are one transaction; see `Work.commit`."""
+        self._check_alive()
+        rule = self._run.operation.rule
+        if rule.kind in (Kind.LOCK, Kind.OBSERVE, Kind.TOUCH):
+            raise HouseRuleBroken(f"{self._run.operation.name} is a {rule.kind} operation and changes nothing this way")
+        if self._run.claim is not None:
+            receipt = await self._fenced(self._run.claim, effect)
+        elif self.committed and rule.kind is Kind.CHANGE:
+            raise HouseRuleBroken(f"{self._run.operation.name} committed twice; one operation is one transaction")
+        else:
+            receipt = await self._gate.submit_guarded(self._run, effect)
+        self.committed = True
+        value: T = receipt.value
+        return value
+
+    async def decide(self, request: TakeLock | ReleaseLock | TakeAway) -> Answer:
+        self._check_alive()
+        if self._run.operation.rule.kind is not Kind.LOCK:
+            raise HouseRuleBroken(f"{self._run.operation.name} is not a lock operation")
+        answer = await self._gate.submit_lock(self._run, request)
+        self.committed = True
+        return answer
+
+    async def _fenced(self, claim: ClaimRow, effect: Effect[Any]) -> Receipt:
+        """What an admitted operation records: the fence is checked inside the transaction that records it."""
+        clears = claim.exclusive and self._run.operation.rule.reaches_device
+        request = Fence(claim.claim_id, self._gate.incarnation, clears_uncertain=clears)
+        target = Target(devices=frozenset(claim.tickets))
+        receipt = await self._gate.ledger.submit(Submission(target, request, effect))
+        if isinstance(receipt.answer, Refused):
+            raise refusal(receipt.answer)
+        return receipt
+
+    # ------------------------------------------------------------------------------ devices
+
+    def permit_read(self) -> Permit[Read]:
+        self._check_alive()
+        if self._permit is None:
+            self._permit = self._issue()
+        return self._permit
+
+    def permit_write(self) -> Permit[Write]:
+        permit = self.permit_read()
+        if permit.reach is not Write:
+            raise HouseRuleBroken(f"{self._run.operation.name} may read from the device, not write to it")
+        return permit  # type: ignore[return-value]
+
+    async def connect(self, device_id: int) -> DeviceConnection:
+        self._check_alive()
+        permit = self.permit_read()
+        self._gate.seal.check(permit, device_id)
+
+        async def find(transaction: Transaction) -> tuple[str, Any]:
+            device = await transaction.inventory.device(device_id)
+            return device.platform, await transaction.inventory.credentials(device_id)
+
+        platform, credentials = await self._gate.reader.read(find)
+        connection = self._gate.drivers.driver(platform).connect(device_id, credentials, self._gate.seal)
+        self._connections.append(connection)
+        return connection
+
+    def _issue(self) -> Permit[Read]:
+        run, seal = self._run, self._gate.seal
+        rule = run.operation.rule
+        if not rule.reaches_device:
+            raise HouseRuleBroken(f"{run.operation.name} does not reach devices")
+        if run.claim is None:
+            return seal.issue_read(frozenset((target_of(run.operation).target_id,)), run.operation.name, None)
+        devices = frozenset(run.claim.tickets)
+        if rule.claim is Claim.EXCLUSIVE:
+            return seal.issue_write(devices, run.operation.name, run.claim.claim_id)
+        return seal.issue_read(devices, run.operation.name, run.claim.claim_id)
+
+    # ------------------------------------------------------------------------------ composites and end
+
+    async def execute(self, operation: Operation) -> object:
+        self._check_alive()
+        return await self._gate.execute(self._run.caller, operation)
+
+    async def close(self) -> None:
+        """End it all: connections first, while the permit still lets them give up the device's own lock."""
+        try:
+            for connection in self._connections:
+                await connection.close()
+        finally:
+            if self._permit is not None:
+                self._gate.seal.spend(self._permit)
+            self._alive = False
+
+    def _check_alive(self) -> None:
+        if not self._alive:
+            raise HouseRuleBroken(f"{self._run.operation.name} has ended; nothing can be done in its name any more")
+
+
+def target_of(operation: Operation) -> Target:
+    """The devices an operation is about, by its rule's scope and its own fields."""
+    scope = operation.rule.scope
+    match scope:
+        case Scope.SERVER:
+            return Target()
+        case Scope.DEVICE:
+            return Target(scope, operation.device_id)  # type: ignore[attr-defined]
+        case Scope.NETWORK_FUNCTION:
+            return Target(scope, operation.nf_id)  # type: ignore[attr-defined]
+        case Scope.FUNCTION_GROUP:
+            return Target(scope, operation.group_id, within=operation.nf_id)  # type: ignore[attr-defined]
+        case Scope.DEVICE_GROUP:
+            return Target(scope, operation.group_id)  # type: ignore[attr-defined]

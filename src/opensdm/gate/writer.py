@@ -1,0 +1,81 @@
+"""The gate's hand on the ledger: what a running claim needs, and audit rows that come alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from opensdm.core.errors import NotFound, StoreUnavailable
+from opensdm.core.lock import Answer, BeginStep, EndClaim, FinishStep
+from opensdm.core.ports import Transaction
+from opensdm.core.submission import AuditDraft, LedgerPort, Submission, Target
+
+log = structlog.get_logger("opensdm.gate")
+
+END_ATTEMPTS = 5
+"""Tries to write the end of a claim before the caller gets its answer; then they go on beside it."""
+LONGEST_PAUSE_S = 5.0
+
+
+async def _nothing(transaction: Transaction) -> None:
+    return None
+
+
+class Writer:
+    """Submits what concerns claims the gate itself registered."""
+
+    def __init__(self, ledger: LedgerPort) -> None:
+        self._ledger = ledger
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def decide_claim(self, request: BeginStep | FinishStep, devices: frozenset[int]) -> Answer:
+        receipt = await self._ledger.submit(Submission(Target(devices=devices), request))
+        assert receipt.answer is not None
+        return receipt.answer
+
+    async def end(self, request: EndClaim, devices: frozenset[int], audit: AuditDraft) -> None:
+        """Write the end of a claim; a store that is away delays it and never loses it."""
+        submission = Submission(Target(devices=devices), request, audit=audit)
+        for attempt in range(END_ATTEMPTS):
+            if await self._try_end(submission):
+                return
+            await asyncio.sleep(_pause(attempt))
+        task = asyncio.create_task(self._end_late(submission), name=f"end of claim {request.claim_id}")
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def record(self, audit: AuditDraft, error: Exception) -> None:
+        """An audit row for a refusal that no transaction decided; a store that is away loses only this row."""
+
+        async def refuse(transaction: Transaction) -> None:
+            raise error
+
+        try:
+            await self._ledger.submit(Submission(effect=refuse, audit=audit))
+        except type(error) as same:
+            if isinstance(same, StoreUnavailable):
+                log.warning("a refusal was not audited", operation=audit.operation, user=audit.user_name)
+
+    async def note(self, audit: AuditDraft) -> None:
+        """An audit row for something that succeeded without a write of its own."""
+        await self._ledger.submit(Submission(effect=_nothing, audit=audit))
+
+    async def _try_end(self, submission: Submission) -> bool:
+        try:
+            await self._ledger.submit(submission)
+        except StoreUnavailable:
+            return False
+        except NotFound:
+            return True  # the device is gone, and its claims with it
+        return True
+
+    async def _end_late(self, submission: Submission) -> None:
+        attempt = END_ATTEMPTS
+        while not await self._try_end(submission):
+            attempt += 1
+            await asyncio.sleep(_pause(attempt))
+
+
+def _pause(attempt: int) -> float:
+    return float(min(0.05 * 2**attempt, LONGEST_PAUSE_S))

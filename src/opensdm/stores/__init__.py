@@ -1,0 +1,1 @@
+"""Where state lives: one schema, SQLite or PostgreSQL, every write through the ledger."""

@@ -1,0 +1,112 @@
+"""What a batch writes: the last state of each changed row, and every event in order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from opensdm.core.errors import HouseRuleBroken
+from opensdm.core.lock import ClaimRow, ClaimState, Decision, LockEvent, LockRow, LostLock
+from opensdm.stores import statements
+from opensdm.stores.database import Connection
+
+
+@dataclass(slots=True)
+class Changes:
+    """Gathers decisions; `write` puts them into the transaction that decided them."""
+
+    locks: dict[int, LockRow] = field(default_factory=dict)
+    new_claims: dict[int, ClaimRow] = field(default_factory=dict)
+    claims: dict[int, ClaimRow] = field(default_factory=dict)
+    events: list[LockEvent] = field(default_factory=list)
+    lost: dict[tuple[int, int], LostLock] = field(default_factory=dict)
+    told: set[tuple[int, int]] = field(default_factory=set)
+    cancelled: set[int] = field(default_factory=set)
+    _inserted: set[int] = field(default_factory=set)
+
+    def add(self, decision: Decision) -> None:
+        self.locks.update((row.device_id, row) for row in decision.locks)
+        for claim in decision.claims:
+            fresh = getattr(decision.answer, "claim", None) is claim or claim.claim_id in self.new_claims
+            (self.new_claims if fresh else self.claims)[claim.claim_id] = claim
+        self.events.extend(decision.events)
+        for lost in decision.lost:
+            self.lost[(lost.device_id, lost.user_id)] = lost
+            self.told.discard((lost.device_id, lost.user_id))
+        for key in decision.told:
+            self.lost.pop(key, None)
+            self.told.add(key)
+        self.cancelled.update(decision.cancelled)
+
+    def forget(self, device_id: int) -> None:
+        """The device is gone with its rows; only its events are still to be written."""
+        self.locks.pop(device_id, None)
+
+    async def write(self, connection: Connection, dialect: str, now_us: int) -> None:
+        if self.locks:
+            await self._write_locks(connection)
+        if self.new_claims:
+            await connection.execute(statements.INSERT_CLAIM, [_claim_values(c) for c in self.new_claims.values()])
+            tickets = [
+                {"claim_id": c.claim_id, "device_id": d, "ticket": t}
+                for c in self.new_claims.values()
+                for d, t in c.tickets.items()
+            ]
+            if tickets:
+                await connection.execute(statements.INSERT_CLAIM_DEVICE, tickets)
+        if self.claims:
+            await self._write_claims(connection, now_us)
+        if self.events:
+            await connection.execute(statements.INSERT_EVENT[dialect], [_event_values(e) for e in self.events])
+        await self._write_losses(connection)
+        if self.cancelled:
+            pending = {"pending": sorted(self.cancelled)}
+            await connection.execute(statements.DELETE_PENDING_DEVICES, pending)
+            await connection.execute(statements.DELETE_PENDING, pending)
+
+    async def _write_locks(self, connection: Connection) -> None:
+        for row in self.locks.values():
+            written = await connection.execute(statements.WRITE_LOCK, _lock_values(row))
+            if written.rowcount != 1:
+                raise HouseRuleBroken(f"the lock row of device {row.device_id} did not take epoch {row.epoch}")
+
+    async def _write_claims(self, connection: Connection, now_us: int) -> None:
+        for claim in self.claims.values():
+            ended = now_us if claim.state is ClaimState.ENDED else None
+            values = {
+                "claim_id": claim.claim_id, "state": claim.state.value, "step_until_us": claim.step_until_us,
+                "ended_us": ended,
+            }  # fmt: skip
+            await connection.execute(statements.UPDATE_CLAIM, values)
+        over = [c.claim_id for c in self.claims.values() if c.state is ClaimState.ENDED]
+        if over:
+            await connection.execute(statements.END_CLAIM_DEVICES, {"claims": over})
+
+    async def _write_losses(self, connection: Connection) -> None:
+        if self.told:
+            keys = [{"device_id": d, "user_id": u} for d, u in sorted(self.told)]
+            await connection.execute(statements.DELETE_LOSS, keys)
+        if self.lost:
+            await connection.execute(statements.UPSERT_LOSS, [asdict(lost) for lost in self.lost.values()])
+
+
+def _lock_values(row: LockRow) -> dict[str, Any]:
+    return {
+        "device_id": row.device_id, "epoch": row.epoch, "revoked": row.revoked, "holder_id": row.holder_id,
+        "since_us": row.since_us, "door": row.door, "session_id": row.session_id, "reason": row.reason,
+        "scope": row.scope, "lease_s": row.lease_s, "lease_until_us": row.lease_until_us,
+        "uncertain": int(row.uncertain),
+    }  # fmt: skip
+
+
+def _claim_values(claim: ClaimRow) -> dict[str, Any]:
+    return {
+        "claim_id": claim.claim_id, "owner_id": claim.owner_id, "operation": claim.operation,
+        "exclusive": int(claim.exclusive), "state": claim.state.value, "incarnation": claim.incarnation,
+        "parent_id": claim.parent_id, "request_id": claim.request_id, "started_us": claim.started_us,
+        "step_until_us": claim.step_until_us,
+    }  # fmt: skip
+
+
+def _event_values(event: LockEvent) -> dict[str, Any]:
+    return {**asdict(event), "kind": event.kind.value}

@@ -1,0 +1,288 @@
+"""Two databases behind one face: SQLite for one machine, PostgreSQL when that is not enough.
+
+A transaction's work is a coroutine over a `Connection`. On PostgreSQL it runs on the event loop over
+asyncpg. On SQLite it runs to its end inside the database's own thread: one hop for the whole
+transaction instead of one for each statement, and nothing but the database can be waited for in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection as BlockingConnection
+from sqlalchemy import CursorResult, Engine, Executable, ScalarResult, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from opensdm.core.errors import HouseRuleBroken, InvalidRequest, StoreUnavailable
+from opensdm.stores.secrets import SecretBox
+from opensdm.stores.transaction import StoreTransaction
+
+T = TypeVar("T")
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+READERS = 4
+"""Reading connections: SQLite threads; also the PostgreSQL pool's share for reads."""
+CONNECT_TIMEOUT_S = 5.0
+STATEMENT_TIMEOUT_MS = 10_000
+"""A store that does not answer within this refuses the request instead of holding it (rule R10)."""
+
+
+class Connection(Protocol):
+    """What stores see of a transaction: buffered statements, nothing else."""
+
+    async def execute(self, statement: Executable, parameters: Parameters = None, /) -> CursorResult[Any]: ...
+    async def scalar(self, statement: Executable, parameters: Parameters = None, /) -> Any: ...
+    async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]: ...
+
+
+Work = Callable[[Connection, int], Awaitable[T]]
+"""A transaction's work: gets the connection and the database's clock in microseconds."""
+
+
+class Database(Protocol):
+    """One open database. `transact` is the ledger's; everyone else reads."""
+
+    dialect: str
+    url: str
+    secrets: SecretBox
+
+    async def transact(self, work: Work[T]) -> T:
+        """Run work in one write transaction; it is durable when this returns."""
+
+    async def query(self, work: Work[T]) -> T:
+        """Run work in one read-only transaction that sees everything committed before it began."""
+
+    async def clock(self, connection: Connection) -> int:
+        """The database's clock, now, in microseconds."""
+
+    async def close(self) -> None: ...
+
+
+async def read(database: Database, query: Callable[[StoreTransaction], Awaitable[T]]) -> T:
+    """Run a query over the repositories in one read transaction."""
+
+    async def work(connection: Connection, now_us: int) -> T:
+        return await query(StoreTransaction(connection, now_us, database.secrets))
+
+    return await database.query(work)
+
+
+def open_database(url: str, secrets: SecretBox) -> Database:
+    """Open `sqlite:///PATH` or `postgresql://...`; connects lazily. InvalidRequest for anything else."""
+    if url.startswith("sqlite:///"):
+        return SqliteDatabase(Path(url.removeprefix("sqlite:///")), secrets)
+    if url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        return PostgresDatabase(url, secrets)
+    raise InvalidRequest("a database URL starts with sqlite:/// or postgresql://")
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """Undo what happens inside, alone, when it raises."""
+    await connection.execute(text("SAVEPOINT effect"))
+    try:
+        yield
+    except BaseException:
+        await connection.execute(text("ROLLBACK TO SAVEPOINT effect"))
+        await connection.execute(text("RELEASE SAVEPOINT effect"))
+        raise
+    await connection.execute(text("RELEASE SAVEPOINT effect"))
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """The one sentence for a database that did not answer; its own words go to the log, not to clients."""
+    failure = StoreUnavailable(
+        "the database did not answer, so the outcome of this request is unknown; look at the state, then try again"
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a driver error, if it carries one."""
+    original = getattr(error, "orig", None)
+    for candidate in (original, getattr(original, "__cause__", None)):
+        state = getattr(candidate, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+    return None
+
+
+# ------------------------------------------------------------------------------------------ SQLite
+
+
+class _InThread:
+    """A blocking connection with coroutine methods that never wait: for use inside the database's thread."""
+
+    def __init__(self, connection: BlockingConnection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: Executable, parameters: Parameters = None, /) -> CursorResult[Any]:
+        return self._connection.execute(statement, parameters)
+
+    async def scalar(self, statement: Executable, parameters: Parameters = None, /) -> Any:
+        return self._connection.execute(statement, parameters).scalar()
+
+    async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]:
+        return self._connection.execute(statement, parameters).scalars()
+
+
+def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Drive a coroutine that only talks to an `_InThread` connection; it has nothing to wait for."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    work.close()
+    raise HouseRuleBroken("a transaction's work waited for something that is not its database")
+
+
+class SqliteDatabase:
+    """One file, one writing connection, a few that can only read."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, secrets: SecretBox) -> None:
+        self.url = f"sqlite:///{path}"
+        self.secrets = secrets
+        self._write_engine = self._engine(path, "BEGIN IMMEDIATE", query_only=False)
+        self._read_engine = self._engine(path, "BEGIN", query_only=True)
+        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._readers = ThreadPoolExecutor(READERS, "sqlite-reader")
+        self._held = threading.local()
+        self._opened: list[BlockingConnection] = []
+
+    async def transact(self, work: Work[T]) -> T:
+        return await self._run(self._writer, self._write_engine, work)
+
+    async def query(self, work: Work[T]) -> T:
+        return await self._run(self._readers, self._read_engine, work)
+
+    async def clock(self, connection: Connection) -> int:
+        return time.time_ns() // 1000
+
+    async def close(self) -> None:
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        for connection in self._opened:
+            connection.close()
+        self._write_engine.dispose()
+        self._read_engine.dispose()
+
+    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Work[T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, self._in_thread, engine, work)
+
+    def _in_thread(self, engine: Engine, work: Work[T]) -> T:
+        try:
+            connection = self._connection(engine)
+            with connection.begin():
+                return _run_to_end(_started(work, _InThread(connection)))
+        except (DBAPIError, sqlite3.Error) as error:
+            raise unavailable(error) if _is_outage(error) else error from None
+
+    def _connection(self, engine: Engine) -> BlockingConnection:
+        connection: BlockingConnection | None = getattr(self._held, "connection", None)
+        if connection is None:
+            connection = self._held.connection = engine.connect()
+            self._opened.append(connection)
+        return connection
+
+    @staticmethod
+    def _engine(path: Path, begin: str, *, query_only: bool) -> Engine:
+        engine = create_engine(
+            f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 10}
+        )
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: sqlite3.Connection, _: object) -> None:
+            connection.isolation_level = None  # we say BEGIN ourselves, and say which
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+                connection.execute(f"PRAGMA {pragma}")
+            if query_only:
+                connection.execute("PRAGMA query_only=ON")
+
+        @event.listens_for(engine, "begin")
+        def start(connection: BlockingConnection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+
+async def _started(work: Work[T], connection: Connection) -> T:
+    return await work(connection, time.time_ns() // 1000)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Failures of the store itself (full disk, lost file), as against a statement that was refused."""
+    original = getattr(error, "orig", error)
+    return isinstance(original, sqlite3.OperationalError)
+
+
+# -------------------------------------------------------------------------------------- PostgreSQL
+
+
+class PostgresDatabase:
+    """A PostgreSQL server through asyncpg; plain READ COMMITTED transactions with explicit row locks."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, secrets: SecretBox) -> None:
+        parsed = make_url(url).set(drivername="postgresql+asyncpg")
+        self.url = parsed.render_as_string(hide_password=False)
+        self.secrets = secrets
+        settings = {
+            "application_name": "opensdm",
+            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "lock_timeout": str(STATEMENT_TIMEOUT_MS),
+            "synchronous_commit": "on",
+        }
+        self._engine: AsyncEngine = create_async_engine(
+            parsed,
+            pool_size=READERS + 1,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            pool_pre_ping=False,
+            connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": settings},
+        )
+
+    async def transact(self, work: Work[T]) -> T:
+        return await self._run(work, read_only=False)
+
+    async def query(self, work: Work[T]) -> T:
+        return await self._run(work, read_only=True)
+
+    async def clock(self, connection: Connection) -> int:
+        return int(await connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _run(self, work: Work[T], *, read_only: bool) -> T:
+        try:
+            async with self._engine.begin() as connection:
+                if read_only:
+                    await connection.execute(text("SET TRANSACTION READ ONLY"))
+                return await work(connection, await self.clock(connection))
+        except (OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+        except SQLAlchemyError as error:
+            raise (unavailable(error) if _is_lost(error) else error) from error
+
+
+def _is_lost(error: SQLAlchemyError) -> bool:
+    """Connection-level failures and shutdowns: SQLSTATE class 08 and 57P, or no SQLSTATE at all."""
+    if not isinstance(error, DBAPIError):
+        return True
+    state = sqlstate(error)
+    return error.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "25") or state == "55P03"

@@ -1,0 +1,34 @@
+"""Named places where a test may kill the server, to prove what survives.
+
+`OPENSDM_FAILPOINT=take_lock.written:3` ends the process with SIGKILL when that place is reached for the
+third time. Unset, a failpoint costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_WANTED, _, _COUNT = os.environ.get("OPENSDM_FAILPOINT", "").partition(":")
+_left = int(_COUNT or "1") if _WANTED else 0
+
+STAGES = ("decided", "written", "committed")
+"""Of each transition: rows decided but not written; written but not committed; committed, unanswered."""
+TRANSITIONS = (
+    "take_lock", "release_lock", "take_away", "guard", "admit", "begin_step", "finish_step", "fence",
+    "end_claim", "interrupt", "write",
+)  # fmt: skip
+
+
+def all_failpoints() -> list[str]:
+    """Every name there is."""
+    return [f"{transition}.{stage}" for transition in TRANSITIONS for stage in STAGES]
+
+
+def failpoint(name: str) -> None:
+    """End the process here if the environment asked for it."""
+    global _left
+    if _WANTED and name == _WANTED:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,203 @@
+"""The ledger: every write of the program, in batches that share one commit.
+
+While one batch commits, the next gathers. A batch locks the rows of all its devices in id order, then
+reads what the rules need, decides its members in arrival order with the pure `decide`, runs their
+effects, writes, commits once, and only then answers them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from opensdm.core.errors import HouseRuleBroken, StoreUnavailable
+from opensdm.core.lock import Admit, Admitted, Answer, EndClaim, Guard, decide
+from opensdm.core.ports import Effect, Transaction
+from opensdm.stores.batch import Batch, Outcome, TargetsMoved, not_found
+from opensdm.stores.board import load_board
+from opensdm.stores.database import Connection, Database, read, sqlstate
+from opensdm.stores.failpoints import failpoint
+from opensdm.core.submission import Receipt, Submission
+from opensdm.stores.targets import resolve
+
+T = TypeVar("T")
+log = structlog.get_logger("opensdm.ledger")
+
+MAX_BATCH = 256
+"""Members of one commit; more gain nothing and make each wait longer."""
+RETRIES = 8
+"""How often a batch that lost a race in the database is tried again."""
+_RETRYABLE = ("40001", "40P01")
+
+BATCH_SIZE = Histogram("opensdm_ledger_batch_size", "Members of one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+COMMITS = Counter("opensdm_ledger_commits_total", "Write transactions", ["outcome"])
+
+
+@dataclass(slots=True)
+class _Member:
+    submission: Submission
+    future: asyncio.Future[Receipt]
+
+
+class Ledger:
+    """The one writer of a node. `incarnation` is this start of this node, given by recovery."""
+
+    def __init__(self, database: Database, incarnation: int) -> None:
+        self.database = database
+        self.incarnation = incarnation
+        self._queue: asyncio.Queue[_Member] = asyncio.Queue()
+        self._next: _Member | None = None
+        self._settling = False
+        self._task: asyncio.Task[None] | None = None
+        self._claims: set[int] = set()
+        self._unsure = False
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="ledger")
+
+    async def stop(self) -> None:
+        """Finish what was submitted, then stop; later submissions are refused as unavailable."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        while self._settling or self._next is not None or not self._queue.empty():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Decide and, if admitted, write. Raises what the effect raised; a refusal is in the receipt.
+
+        Once a submission was taken in, giving up on it does not take it back.
+        """
+        if self._task is None:
+            raise StoreUnavailable("the server is stopping; try again in a moment")
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Member(submission, future))
+        return await asyncio.shield(future)
+
+    async def write(self, effect: Effect[T]) -> T:
+        """Run an effect that concerns no device's lock."""
+        receipt = await self.submit(Submission(effect=effect))
+        value: T = receipt.value
+        return value
+
+    async def peek(self, submission: Submission) -> Answer:
+        """What the rules would answer now, without a lock on any row: a hint for an early, clear refusal."""
+        request = submission.request
+        if not isinstance(request, Guard):
+            raise HouseRuleBroken("only a guard can be looked at beforehand")
+
+        async def work(connection: Connection, now_us: int) -> Answer:
+            (devices,) = await resolve(connection, [submission.target])
+            board = await load_board(connection, devices or frozenset(), now_us)
+            if devices is None or not devices <= board.locks.keys():
+                raise not_found(submission.target)
+            return decide(board, replace(request, devices=devices)).answer
+
+        return await self.database.query(work)
+
+    async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run a query over the repositories in one read-only transaction."""
+        return await read(self.database, query)
+
+    # ------------------------------------------------------------------------------- the loop
+
+    async def _run(self) -> None:
+        while True:
+            batch = await self._gather()
+            self._settling = True
+            try:
+                await self._settle(batch)
+            except Exception as error:
+                log.exception("a batch failed outside its transaction")
+                for member in batch:
+                    _fail(member, error)
+            finally:
+                self._settling = False
+
+    async def _gather(self) -> list[_Member]:
+        """What waits now, up to a bound. A member that must be alone ends the batch before it."""
+        if self._next is None:
+            self._next = await self._queue.get()
+        batch = [self._next]
+        self._next = None
+        while not batch[0].submission.alone and len(batch) < MAX_BATCH and not self._queue.empty():
+            following = self._queue.get_nowait()
+            if following.submission.alone:
+                self._next = following
+                break
+            batch.append(following)
+        return batch
+
+    async def _settle(self, members: Sequence[_Member]) -> None:
+        BATCH_SIZE.observe(len(members))
+        try:
+            outcomes = await self._commit([m.submission for m in members])
+        except StoreUnavailable as error:
+            self._unsure = True
+            COMMITS.labels("unavailable").inc()
+            for member in members:
+                _fail(member, error)
+            return
+        except Exception as error:
+            COMMITS.labels("failed").inc()
+            if len(members) == 1:
+                _fail(members[0], error)
+                return
+            # One bad member must not fail its neighbours.
+            for member in members:
+                await self._settle([member])
+            return
+        COMMITS.labels("committed").inc()
+        self._remember(outcomes)
+        for member, outcome in zip(members, outcomes, strict=True):
+            _answer(member, outcome)
+
+    async def _commit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        for attempt in range(RETRIES):
+            batch = Batch(self.database, self.incarnation, submissions, self._claims if self._unsure else None)
+            try:
+                outcomes = await self.database.transact(batch.run)
+            except TargetsMoved:
+                continue
+            except Exception as error:
+                if sqlstate(error) not in _RETRYABLE:
+                    raise
+                await asyncio.sleep(0.002 * (attempt + 1))
+                continue
+            self._unsure = False
+            for name in batch.transitions:
+                failpoint(f"{name}.committed")
+            return outcomes
+        raise StoreUnavailable("the database kept refusing this work for others' sake; try again in a moment")
+
+    def _remember(self, outcomes: Sequence[Outcome]) -> None:
+        """Which claims are this node's, so that after a lost commit answer the unknown ones are found."""
+        for outcome in outcomes:
+            request = outcome.submission.request
+            if isinstance(request, Admit) and isinstance(outcome.answer, Admitted) and outcome.answer.claim:
+                self._claims.add(outcome.answer.claim.claim_id)
+            elif isinstance(request, EndClaim):
+                self._claims.discard(request.claim_id)
+
+
+def _answer(member: _Member, outcome: Outcome) -> None:
+    if member.future.done():
+        return
+    if outcome.error is not None:
+        member.future.set_exception(outcome.error)
+    else:
+        member.future.set_result(Receipt(outcome.answer, outcome.value, outcome.devices, outcome.at_us))
+
+
+def _fail(member: _Member, error: Exception) -> None:
+    if not member.future.done():
+        member.future.set_exception(error)

@@ -1,0 +1,99 @@
+"""Bringing a database to this program's schema, once, even when several nodes start together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from opensdm.core.errors import StoreUnavailable
+from opensdm.stores.database import CONNECT_TIMEOUT_S, unavailable
+
+_ADVISORY_KEY = 0x4F53444D  # "OSDM"; held only for the length of the migration's transaction
+
+
+async def migrate(url: str) -> str:
+    """Run the migrations that are missing; answers the revision reached. StoreUnavailable if unreachable."""
+    try:
+        if url.startswith("sqlite:///"):
+            return _migrate_sqlite(url)
+        return await _migrate_postgres(url)
+    except (DBAPIError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
+
+
+async def revision(url: str) -> str | None:
+    """The revision a database is at; None for one that was never set up."""
+    try:
+        if url.startswith("sqlite:///"):
+            if not Path(url.removeprefix("sqlite:///")).exists():
+                return None
+            engine = create_engine(url, poolclass=NullPool)
+            with engine.connect() as connection:
+                return _current(connection)
+        async_engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            poolclass=NullPool,
+            connect_args={"timeout": CONNECT_TIMEOUT_S},
+        )
+        async with async_engine.connect() as async_connection:
+            return await async_connection.run_sync(_current)
+    except (DBAPIError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
+
+
+def newest() -> str:
+    """The revision this program works with."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection) -> str:
+    current = _current(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if current is not None and current not in known:
+        raise StoreUnavailable(f"the database is at schema {current}, newer than this program; upgrade the program")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    reached = _current(connection)
+    assert reached is not None
+    return reached
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _migrate_sqlite(url: str) -> str:
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    with engine.begin() as connection:
+        return _upgrade(connection)
+
+
+async def _migrate_postgres(url: str) -> str:
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        poolclass=NullPool,
+        connect_args={"timeout": CONNECT_TIMEOUT_S},
+    )
+    async with engine.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+        return await connection.run_sync(_upgrade)

@@ -1,0 +1,242 @@
+"""The ledger's statements, named and explained. Dialects differ only where it says so.
+
+`:devices` and the like are expanding lists. Nothing here is built from text at run time.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import TextClause, bindparam, text
+
+
+def _listed(sql: str, *names: str) -> TextClause:
+    return text(sql).bindparams(*(bindparam(name, expanding=True) for name in names))
+
+
+LOCK_ROWS = _listed(
+    """
+    SELECT device_id FROM device_lock WHERE device_id IN :devices ORDER BY device_id FOR NO KEY UPDATE
+    """,
+    "devices",
+)
+"""PostgreSQL: takes the lock rows in id order, and reads nothing. Whatever is read afterwards, in later
+statements, is then what the last holder of these rows committed; read in one statement with the lock it
+would be older."""
+
+READ_LOCKS = _listed(
+    """
+    SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, u.user_name AS holder_name, l.since_us,
+           l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only
+      FROM device_lock l
+      JOIN device d ON d.device_id = l.device_id
+      LEFT JOIN user_account u ON u.user_id = l.holder_id
+     WHERE l.device_id IN :devices
+    """,
+    "devices",
+)
+
+READ_CLAIMS = _listed(
+    """
+    SELECT c.claim_id, c.owner_id, u.user_name AS owner_name, c.operation, c.exclusive, c.state, c.incarnation,
+           c.parent_id, c.request_id, c.started_us, c.step_until_us, t.device_id, t.ticket, l.revoked
+      FROM claim c
+      JOIN user_account u ON u.user_id = c.owner_id
+      JOIN claim_device t ON t.claim_id = c.claim_id
+      JOIN device_lock l ON l.device_id = t.device_id
+     WHERE c.claim_id IN (SELECT claim_id FROM claim_device WHERE device_id IN :devices AND live = 1)
+    """,
+    "devices",
+)
+"""Every claim that has not ended on these devices, with all its devices: one row each."""
+
+READ_PENDING = _listed(
+    """
+    SELECT p.pending_id, p.owner_id, u.user_name AS owner_name, p.deadline_us, p.since_us, t.device_id
+      FROM lock_pending p
+      JOIN user_account u ON u.user_id = p.owner_id
+      JOIN lock_pending_device t ON t.pending_id = p.pending_id
+     WHERE p.deadline_us > :now_us
+       AND p.pending_id IN (SELECT pending_id FROM lock_pending_device WHERE device_id IN :devices)
+    """,
+    "devices",
+)
+
+READ_LOSSES = _listed(
+    "SELECT device_id, user_id, epoch, by_name, reason, at_us FROM lock_loss WHERE device_id IN :devices",
+    "devices",
+)
+
+READ_SESSIONS = _listed(
+    """
+    SELECT s.session_id, s.ended_us, s.created_us, s.last_used_us, s.idle_timeout_s, u.disabled, u.group_id
+      FROM session s
+      JOIN user_account u ON u.user_id = s.user_id
+     WHERE s.session_id IN :sessions
+    """,
+    "sessions",
+)
+
+READ_RIGHTS = text("SELECT group_id, area, level FROM group_right")
+
+READ_LIVE_NODES = text("SELECT incarnation FROM node WHERE live = 1")
+
+# ------------------------------------------------------------------------------------ targets
+
+DEVICES_OF_FUNCTION = _listed(
+    """
+    SELECT f.nf_id AS target_id, d.device_id
+      FROM network_function f LEFT JOIN device d ON d.nf_id = f.nf_id
+     WHERE f.nf_id IN :targets
+    """,
+    "targets",
+)
+
+DEVICES_OF_GROUP = _listed(
+    """
+    WITH RECURSIVE tree(target_id, group_id) AS (
+        SELECT group_id, group_id FROM device_group WHERE group_id IN :targets
+        UNION
+        SELECT tree.target_id, g.group_id FROM device_group g JOIN tree ON g.parent_id = tree.group_id
+    )
+    SELECT tree.target_id, d.device_id FROM tree LEFT JOIN device d ON d.group_id = tree.group_id
+    """,
+    "targets",
+)
+"""All devices of a group and of the groups beneath it; a group without devices answers with nulls."""
+
+GROUPS_OF_FUNCTIONS = _listed(
+    "SELECT group_id, nf_id FROM device_group WHERE kind = 'FUNCTION' AND group_id IN :targets", "targets"
+)
+
+# -------------------------------------------------------------------------------------- writes
+
+WRITE_LOCK = text(
+    """
+    UPDATE device_lock
+       SET epoch = :epoch, revoked = :revoked, holder_id = :holder_id, since_us = :since_us, door = :door,
+           session_id = :session_id, reason = :reason, scope = :scope, lease_s = :lease_s,
+           lease_until_us = :lease_until_us, uncertain = :uncertain
+     WHERE device_id = :device_id AND epoch <= :epoch
+    """
+)
+"""The epoch never falls: a write that would lower it changes nothing, and the ledger counts rows."""
+
+INSERT_CLAIM = text(
+    """
+    INSERT INTO claim (claim_id, owner_id, operation, exclusive, state, incarnation, parent_id, request_id,
+                       started_us, step_until_us)
+    VALUES (:claim_id, :owner_id, :operation, :exclusive, :state, :incarnation, :parent_id, :request_id,
+            :started_us, :step_until_us)
+    """
+)
+
+INSERT_CLAIM_DEVICE = text(
+    "INSERT INTO claim_device (claim_id, device_id, ticket, live) VALUES (:claim_id, :device_id, :ticket, 1)"
+)
+
+UPDATE_CLAIM = text(
+    """
+    UPDATE claim SET state = :state, step_until_us = :step_until_us, ended_us = :ended_us
+     WHERE claim_id = :claim_id AND state <> 'ENDED'
+    """
+)
+
+END_CLAIM_DEVICES = _listed("UPDATE claim_device SET live = 0 WHERE claim_id IN :claims", "claims")
+
+INSERT_EVENT = {
+    "sqlite": text(
+        """
+        INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
+                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us)
+        VALUES (0, 1, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name, :holder_id,
+                :holder_name, :door, :reason, :at_us)
+        """
+    ),
+    "postgresql": text(
+        """
+        INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
+                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us)
+        VALUES (pg_current_xact_id()::text::bigint, 1, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id,
+                :actor_name, :holder_id, :holder_name, :door, :reason, :at_us)
+        """
+    ),
+}
+"""The transaction id lets readers stop below the oldest running transaction; SQLite has one writer, and
+there the order of ids is the order of commits."""
+
+UPSERT_LOSS = text(
+    """
+    INSERT INTO lock_loss (device_id, user_id, epoch, by_name, reason, at_us)
+    VALUES (:device_id, :user_id, :epoch, :by_name, :reason, :at_us)
+    ON CONFLICT (device_id, user_id)
+    DO UPDATE SET epoch = excluded.epoch, by_name = excluded.by_name, reason = excluded.reason, at_us = excluded.at_us
+    """
+)
+
+DELETE_LOSS = text("DELETE FROM lock_loss WHERE device_id = :device_id AND user_id = :user_id")
+
+DELETE_PENDING_DEVICES = _listed("DELETE FROM lock_pending_device WHERE pending_id IN :pending", "pending")
+DELETE_PENDING = _listed("DELETE FROM lock_pending WHERE pending_id IN :pending", "pending")
+
+INSERT_AUDIT = text(
+    """
+    INSERT INTO audit_entry (at_us, user_id, user_name, door, address, operation, tag, device_id, device_name,
+                             result, detail, request_id, count, coalesce_key)
+    VALUES (:at_us, :user_id, :user_name, :door, :address, :operation, :tag, :device_id, :device_name,
+            :result, :detail, :request_id, :count, :coalesce_key)
+    ON CONFLICT (coalesce_key) DO UPDATE SET count = audit_entry.count + excluded.count
+    """
+)
+"""Refusals of one user, device, operation and code within a second are one row with a count; a success
+has no key and is always a row of its own."""
+
+RESERVE = {
+    "sqlite": text("UPDATE counter SET value = value + :n WHERE name = 'claim' RETURNING value"),
+    "postgresql": text("SELECT nextval('claim_number') FROM generate_series(1, :n)"),
+}
+"""Claim numbers, which are also queue numbers. Any two claims that share a device are ordered by it,
+because each takes its number while it holds that device's lock row. SQLite answers the last of `n`
+consecutive numbers, PostgreSQL all of them."""
+
+# ------------------------------------------------------------------------------------ recovery
+
+NEXT_INCARNATION = text("UPDATE counter SET value = value + 1 WHERE name = 'incarnation' RETURNING value")
+
+END_NODE = text("UPDATE node SET live = 0 WHERE live = 1 AND (node_name = :node_name OR heartbeat_us < :stale_us)")
+
+OTHER_NODES = text("SELECT node_name, address, heartbeat_us FROM node WHERE live = 1 AND node_name <> :node_name")
+
+INSERT_NODE = text(
+    """
+    INSERT INTO node (incarnation, node_name, address, started_us, heartbeat_us, heartbeats, live)
+    VALUES (:incarnation, :node_name, :address, :now_us, :now_us, 0, 1)
+    """
+)
+
+HEARTBEAT = text(
+    """
+    UPDATE node SET heartbeat_us = :now_us, heartbeats = heartbeats + 1
+     WHERE incarnation = :incarnation AND live = 1
+    """
+)
+
+STOP_NODE = text("UPDATE node SET live = 0, heartbeat_us = :now_us WHERE incarnation = :incarnation")
+
+DELETE_DEAD_PENDING_DEVICES = text(
+    """
+    DELETE FROM lock_pending_device WHERE pending_id IN (
+        SELECT p.pending_id FROM lock_pending p JOIN node n ON n.incarnation = p.incarnation WHERE n.live = 0)
+    """
+)
+DELETE_DEAD_PENDING = text(
+    "DELETE FROM lock_pending WHERE incarnation IN (SELECT incarnation FROM node WHERE live = 0)"
+)
+
+DEVICES_OF_CLAIMS = _listed("SELECT DISTINCT device_id FROM claim_device WHERE claim_id IN :claims", "claims")
+
+DEAD_CLAIMS = text(
+    """
+    SELECT c.claim_id FROM claim c JOIN node n ON n.incarnation = c.incarnation
+     WHERE c.state IN ('RUNNING', 'QUEUED') AND n.live = 0
+     ORDER BY c.claim_id
+    """
+)

@@ -1,0 +1,310 @@
+"""The schema, once for both databases. Times are integer microseconds UTC; ids are integers, never reused.
+
+Flags are integers 0/1 so that the same statements read alike in SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite only makes a rowid alias (and AUTOINCREMENT) of INTEGER; PostgreSQL wants the wide type.
+Big = BigInteger().with_variant(Integer(), "sqlite")
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Big, nullable=False),
+    comment="Ids that are never reused, across deletion: `inventory` for groups, functions and devices; `claim`.",
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="Facts of this installation: key check value, database timeline.",
+)
+
+user_group = Table(
+    "user_group",
+    metadata,
+    Column("group_id", Big, primary_key=True),
+    Column("group_name", Text, nullable=False, unique=True),
+)
+
+group_right = Table(
+    "group_right",
+    metadata,
+    Column("group_id", Big, ForeignKey("user_group.group_id"), primary_key=True),
+    Column("area", Text, primary_key=True),
+    Column("level", SmallInteger, nullable=False),
+)
+
+user_account = Table(
+    "user_account",
+    metadata,
+    Column("user_id", Big, primary_key=True, autoincrement=True),
+    Column("user_name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True, comment="the name without case"),
+    Column("group_id", Big, ForeignKey("user_group.group_id"), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("disabled", SmallInteger, nullable=False, server_default=text("0")),
+    Column("created_us", Big, nullable=False),
+    Column("last_login_us", Big),
+    sqlite_autoincrement=True,
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("session_id", Big, primary_key=True, autoincrement=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("user_id", Big, ForeignKey("user_account.user_id"), nullable=False),
+    Column("door", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("created_us", Big, nullable=False),
+    Column("last_used_us", Big, nullable=False),
+    Column("idle_timeout_s", Integer, nullable=False),
+    Column("ended_us", Big),
+    Index("session_by_user", "user_id", "last_used_us"),
+    sqlite_autoincrement=True,
+)
+
+login_failure = Table(
+    "login_failure",
+    metadata,
+    Column("failure_key", Text, primary_key=True, comment="user:<name> or address:<client>"),
+    Column("failures", Integer, nullable=False),
+    Column("first_us", Big, nullable=False),
+    Column("last_us", Big, nullable=False),
+)
+
+device_group = Table(
+    "device_group",
+    metadata,
+    Column("group_id", Big, primary_key=True, autoincrement=False),
+    Column("group_name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("parent_id", Big, ForeignKey("device_group.group_id")),
+    Column("kind", Text, nullable=False, comment="FOLDER, or FUNCTION inside a network function"),
+    Column("nf_id", Big, comment="the network function this group belongs to"),
+    Column("top_level", SmallInteger, nullable=False, server_default=text("0")),
+    Index("device_group_name", "parent_id", "name_key", unique=True),
+)
+
+network_function = Table(
+    "network_function",
+    metadata,
+    Column("nf_id", Big, ForeignKey("device_group.group_id"), primary_key=True, autoincrement=False),
+    Column("category", Text, nullable=False),
+    Column("type_name", Text, nullable=False),
+    Column("group_type", Text, nullable=False),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("device_id", Big, primary_key=True, autoincrement=False),
+    Column("device_name", Text, nullable=False),
+    Column("nf_id", Big, ForeignKey("network_function.nf_id"), nullable=False),
+    Column("group_id", Big, ForeignKey("device_group.group_id"), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("secondary_address", Text),
+    Column("platform", Text, nullable=False),
+    Column("parameters", Text, nullable=False, comment="JSON object of what is not secret"),
+    Column("secrets", LargeBinary, nullable=False, comment="encrypted JSON object"),
+    Column("description", Text),
+    Column("assigned", SmallInteger, nullable=False, server_default=text("0")),
+    Column("reachable", SmallInteger, nullable=False, server_default=text("0")),
+    Column("serial_number", Text, nullable=False, server_default=text("'--'")),
+    Column("software_version", Text, nullable=False, server_default=text("''")),
+    Column("config_version", Text, nullable=False, server_default=text("''")),
+    Column("last_operation", Text, nullable=False, server_default=text("'None'")),
+    Column("status", Text, nullable=False, server_default=text("'Not Loaded'")),
+    Column("status_changed_us", Big),
+    Column("polled_us", Big),
+    Column("poll_error", Text),
+    Index("device_by_group", "group_id"),
+    Index("device_by_nf", "nf_id"),
+)
+
+device_lock = Table(
+    "device_lock",
+    metadata,
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("epoch", Big, nullable=False, server_default=text("0")),
+    Column("revoked", Big, nullable=False, server_default=text("0")),
+    Column("holder_id", Big, ForeignKey("user_account.user_id")),
+    Column("since_us", Big),
+    Column("door", Text),
+    Column("session_id", Big),
+    Column("reason", Text),
+    Column("scope", Text, nullable=False, server_default=text("'user'")),
+    Column("lease_s", Integer),
+    Column("lease_until_us", Big),
+    Column("uncertain", SmallInteger, nullable=False, server_default=text("0")),
+    Column("read_only", SmallInteger, nullable=False, server_default=text("0")),
+    Index("device_lock_held", "holder_id", "since_us"),
+    comment="The lock, apart from the device row so that polls and edits never wait for it.",
+)
+
+lock_loss = Table(
+    "lock_loss",
+    metadata,
+    Column("device_id", Big, primary_key=True, autoincrement=False),
+    Column("user_id", Big, ForeignKey("user_account.user_id"), primary_key=True, autoincrement=False),
+    Column("epoch", Big, nullable=False),
+    Column("by_name", Text, nullable=False),
+    Column("reason", Text),
+    Column("at_us", Big, nullable=False),
+    comment="Locks that ended against their owner's will, until that owner was told.",
+)
+
+lock_pending = Table(
+    "lock_pending",
+    metadata,
+    Column("pending_id", Big, primary_key=True, autoincrement=False),
+    Column("owner_id", Big, ForeignKey("user_account.user_id"), nullable=False),
+    Column("incarnation", Big, nullable=False),
+    Column("since_us", Big, nullable=False),
+    Column("deadline_us", Big, nullable=False),
+    comment="Waiting lock requests; live only while the database's clock is before the deadline.",
+)
+
+lock_pending_device = Table(
+    "lock_pending_device",
+    metadata,
+    Column("pending_id", Big, ForeignKey("lock_pending.pending_id"), primary_key=True, autoincrement=False),
+    Column("device_id", Big, primary_key=True, autoincrement=False),
+    Index("lock_pending_by_device", "device_id"),
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("claim_id", Big, primary_key=True, autoincrement=False, comment="also the queue number"),
+    Column("owner_id", Big, ForeignKey("user_account.user_id"), nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("exclusive", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("incarnation", Big, nullable=False),
+    Column("parent_id", Big),
+    Column("request_id", Text, nullable=False),
+    Column("started_us", Big, nullable=False),
+    Column("deadline_us", Big, comment="until when a QUEUED claim waits"),
+    Column("step_until_us", Big),
+    Column("ended_us", Big),
+)
+
+claim_device = Table(
+    "claim_device",
+    metadata,
+    Column("claim_id", Big, ForeignKey("claim.claim_id"), primary_key=True, autoincrement=False),
+    Column("device_id", Big, primary_key=True, autoincrement=False),
+    Column("ticket", Big, nullable=False),
+    Column("live", SmallInteger, nullable=False, server_default=text("1"), comment="0 once the claim has ENDED"),
+    Index("claim_live_by_device", "device_id", sqlite_where=text("live = 1"), postgresql_where=text("live = 1")),
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("incarnation", Big, primary_key=True, autoincrement=False),
+    Column("node_name", Text, nullable=False),
+    Column("address", Text, nullable=False, server_default=text("''")),
+    Column("started_us", Big, nullable=False),
+    Column("heartbeat_us", Big, nullable=False),
+    Column("heartbeats", Big, nullable=False, server_default=text("0")),
+    Column("live", SmallInteger, nullable=False),
+)
+
+lock_event = Table(
+    "lock_event",
+    metadata,
+    Column("event_id", Big, primary_key=True, autoincrement=True),
+    Column("transaction_id", Big, nullable=False),
+    Column("payload_version", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("device_id", Big, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Column("epoch", Big, nullable=False),
+    Column("revoked", Big, nullable=False),
+    Column("actor_id", Big),
+    Column("actor_name", Text, nullable=False),
+    Column("holder_id", Big),
+    Column("holder_name", Text),
+    Column("door", Text, nullable=False),
+    Column("reason", Text),
+    Column("at_us", Big, nullable=False),
+    Index("lock_event_by_device", "device_id", "event_id"),
+    sqlite_autoincrement=True,
+    comment="Append-only; written in the transaction of the change it tells.",
+)
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("entry_id", Big, primary_key=True, autoincrement=True),
+    Column("at_us", Big, nullable=False),
+    Column("user_id", Big),
+    Column("user_name", Text, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("device_id", Big),
+    Column("device_name", Text),
+    Column("result", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("count", Integer, nullable=False, server_default=text("1")),
+    Column("coalesce_key", Text, unique=True, comment="user, device, operation, code and second of a refusal"),
+    Index("audit_by_time", "at_us"),
+    Index("audit_by_device", "device_id", "entry_id"),
+    Index("audit_by_user", "user_name", "entry_id"),
+    sqlite_autoincrement=True,
+)
+
+device_schema = Table(
+    "device_schema",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False, comment="compressed JSON"),
+)
+
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("version", Big, nullable=False),
+    Column("loaded_us", Big, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="encrypted, compressed JSON"),
+)
+
+pending_change = Table(
+    "pending_change",
+    metadata,
+    Column("user_id", Big, ForeignKey("user_account.user_id"), primary_key=True, autoincrement=False),
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("path", Text, primary_key=True),
+    Column("element_key", Text, primary_key=True, comment="JSON list of key values"),
+    Column("body", LargeBinary, nullable=False, comment="encrypted JSON: before and after"),
+    Column("at_us", Big, nullable=False),
+    Index("pending_change_by_device", "device_id"),
+)

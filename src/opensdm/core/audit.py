@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SUCCESS = "SUCCESS"
+AUDIT_FILTERS = frozenset(("user", "door", "operation", "device", "result", "requestId"))
+"""What the trail can be filtered by, beside time: exact, or with `*`."""
 
 
 @dataclass(frozen=True, slots=True)

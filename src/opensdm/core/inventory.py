@@ -13,6 +13,13 @@ HOME_GROUP_NAME = "Home"
 MASKED = "xxxx"
 """What a secret shows as; written back, it keeps the old value."""
 
+DEVICE_FILTERS = frozenset(
+    ("id", "name", "ip", "nfId", "nfName", "parentGroupId", "parentGroupFullName", "connectivityStatus", "manageable")
+)
+GROUP_FILTERS = frozenset(("id", "name", "fullName", "parentGroupId", "parentGroupFullName"))
+FUNCTION_FILTERS = frozenset(("id", "name", "groupType", "parentGroupId", "parentGroupFullName"))
+"""The wire fields that lists can be filtered by: exact, or with `*`."""
+
 _GROUP_NAME = re.compile(r"[^\x00-\x1f/\\<>\"*?|]{1,100}")
 
 

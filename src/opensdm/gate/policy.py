@@ -28,7 +28,7 @@ from opensdm.core.errors import (
 )
 from opensdm.core.identity import LOCAL_USER_ID, Area, Level, Session
 from opensdm.core.inventory import wire_id
-from opensdm.core.lock import Refused, RefusalCode
+from opensdm.core.lock import RefusalCode, Refused
 from opensdm.core.operations import REGISTRY, Kind, LockGroup, Operation
 
 MAX_NEXT = 2
@@ -91,7 +91,9 @@ def _sentence(refused: Refused) -> str:
         case RefusalCode.LOCK_CHANGED:
             return "; ".join([refused.note, *_lines(refused)])
         case RefusalCode.READ_ONLY_DEVICE:
-            return f"device {wire_id(refused.device_id or 0)} was enrolled read-only: nothing is written to it by anyone"
+            return (
+                f"device {wire_id(refused.device_id or 0)} was enrolled read-only: nothing is written to it by anyone"
+            )
         case RefusalCode.INVALID_REQUEST:
             return refused.note
         case _:
@@ -178,4 +180,6 @@ def _device_of(error: SdmError, operation: Operation) -> int | None:
 def _may(session: Session, step: NextStep) -> bool:
     rule = REGISTRY[step.action].rule
     local = session.user_id == LOCAL_USER_ID
-    return rule.area is None or (session.level(Area(rule.area)) >= rule.level and not (local and rule.kind is Kind.LOCK))
+    return rule.area is None or (
+        session.level(Area(rule.area)) >= rule.level and not (local and rule.kind is Kind.LOCK)
+    )

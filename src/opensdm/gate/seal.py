@@ -72,5 +72,3 @@ class Seal:
     def _enter(self, permit: Permit[Read]) -> Permit[Read]:
         self._alive[id(permit)] = permit
         return permit
-
-

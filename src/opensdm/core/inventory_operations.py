@@ -1,0 +1,161 @@
+"""Operations on device groups, network functions and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opensdm.core.identity import Area, Level
+from opensdm.core.operation import Kind, Operation, Rule, Scope, observe
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListDevices(Operation, rule=observe("device:inventory:listed", Area.INVENTORY)):
+    """`filters`: wire field name to a pattern with `*`. `managed`: only assigned devices."""
+
+    filters: Mapping[str, str] = field(default_factory=dict)
+    managed: bool = False
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowDevice(Operation, rule=observe("device:inventory:shown", Area.INVENTORY, Scope.DEVICE)):
+    device_id: int
+    managed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListDeviceGroups(Operation, rule=observe("group:inventory:listed", Area.INVENTORY)):
+    filters: Mapping[str, str] = field(default_factory=dict)
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowDeviceGroup(Operation, rule=observe("group:inventory:shown", Area.INVENTORY)):
+    group_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddDeviceGroup(
+    Operation, rule=Rule(Kind.CHANGE, "group:inventory:added", Area.INVENTORY, Level.FULL, Scope.SERVER)
+):
+    group_name: str
+    parent_full_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeDeviceGroup(
+    Operation, rule=Rule(Kind.CHANGE, "group:inventory:changed", Area.INVENTORY, Level.FULL, Scope.DEVICE_GROUP)
+):
+    """Rename, move, or both; an absent field stays as it is."""
+
+    group_id: int
+    group_name: str | None = None
+    parent_full_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteDeviceGroup(
+    Operation, rule=Rule(Kind.CHANGE, "group:inventory:deleted", Area.INVENTORY, Level.FULL, Scope.DEVICE_GROUP)
+):
+    group_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCategories(Operation, rule=observe("function:category:listed", Area.INVENTORY)):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowCategory(Operation, rule=observe("function:category:shown", Area.INVENTORY)):
+    """Also answers the list of types, and with `type_name` the parameters of one type."""
+
+    category_id: int
+    type_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListNetworkFunctions(Operation, rule=observe("function:inventory:listed", Area.INVENTORY)):
+    filters: Mapping[str, str] = field(default_factory=dict)
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowNetworkFunction(Operation, rule=observe("function:inventory:shown", Area.INVENTORY)):
+    nf_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFunctionGroups(Operation, rule=observe("function:group:listed", Area.INVENTORY)):
+    nf_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowFunctionGroup(Operation, rule=observe("function:group:shown", Area.INVENTORY)):
+    nf_id: int
+    group_id: int
+
+
+@dataclass(frozen=True)
+class DeviceEnrolment:
+    """What is needed to enrol one device; parameter names as on the wire (`primary.ip`, ...)."""
+
+    device_name: str | None
+    parameters: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GroupEnrolment:
+    """A group inside a clustered network function, with its devices."""
+
+    parameters: Mapping[str, str] = field(repr=False)
+    devices: tuple[DeviceEnrolment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddNetworkFunction(
+    Operation, rule=Rule(Kind.CHANGE, "function:inventory:added", Area.INVENTORY, Level.FULL, Scope.SERVER)
+):
+    nf_name: str
+    parent_full_name: str | None
+    category_name: str
+    type_name: str
+    parameters: Mapping[str, str] = field(repr=False, default_factory=dict)
+    groups: tuple[GroupEnrolment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveNetworkFunction(
+    Operation,
+    rule=Rule(Kind.CHANGE, "function:inventory:moved", Area.INVENTORY, Level.FULL, Scope.NETWORK_FUNCTION),
+):
+    nf_id: int
+    parent_full_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteNetworkFunction(
+    Operation,
+    rule=Rule(
+        Kind.CHANGE, "function:inventory:deleted", Area.INVENTORY, Level.FULL, Scope.NETWORK_FUNCTION,
+        exclusive=True, alone=True, drop=True,
+    ),
+):  # fmt: skip
+    nf_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeCredentials(
+    Operation,
+    rule=Rule(
+        Kind.CHANGE, "function:credentials:changed", Area.INVENTORY, Level.FULL, Scope.FUNCTION_GROUP, exclusive=True
+    ),
+):
+    """`parameters`: wire names and values; `xxxx` keeps a secret as it is."""
+
+    nf_id: int
+    group_id: int
+    parameters: Mapping[str, str] = field(repr=False, default_factory=dict)

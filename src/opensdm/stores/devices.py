@@ -1,0 +1,206 @@
+"""Devices: what they are called, how they are reached, and what was last seen of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, update
+
+from opensdm.core.errors import AlreadyExists, NotFound
+from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
+from opensdm.core.ports import DeviceFacts, NewDevice, Page
+from opensdm.stores.groups import full_names, wire_ids
+from opensdm.stores.repository import Repository, conditions, paged
+from opensdm.stores.tables import configuration, device, device_group, device_lock
+
+PRIMARY, SECONDARY, PLATFORM, READ_ONLY = "primary.ip", "secondary.ip", "platform", "read.only"
+_COLUMNS = frozenset((PRIMARY, SECONDARY, PLATFORM, READ_ONLY))
+"""Parameters that are columns, not part of the stored object."""
+
+_FUNCTION = device_group.alias("function")
+_DEVICES = (
+    select(
+        device,
+        _FUNCTION.c.group_name.label("nf_name"),
+        device_lock.c.read_only,
+        configuration.c.version.label("loaded_version"),
+    )
+    .join(_FUNCTION, _FUNCTION.c.group_id == device.c.nf_id)
+    .join(device_lock, device_lock.c.device_id == device.c.device_id)
+    .outerjoin(configuration, configuration.c.device_id == device.c.device_id)
+)
+_BY_ID = _DEVICES.where(device.c.device_id == bindparam("device_id"))
+_TEXTS: Mapping[str, Sequence[ColumnElement[Any]]] = {
+    "id": (wire_ids(device.c.device_id),),
+    "name": (device.c.device_name,),
+    "ip": (device.c.address,),
+    "nfId": (wire_ids(device.c.nf_id),),
+    "nfName": (_FUNCTION.c.group_name,),
+    "parentGroupId": (wire_ids(device.c.group_id),),
+    "parentGroupFullName": (),
+}
+_FLAGS = {"connectivityStatus": device.c.reachable, "manageable": device.c.assigned}
+_BENEATH = text(
+    """
+    WITH RECURSIVE beneath(group_id) AS (
+        SELECT group_id FROM device_group WHERE group_id = :group_id
+        UNION
+        SELECT g.group_id FROM device_group g JOIN beneath ON g.parent_id = beneath.group_id
+    )
+    SELECT group_id FROM beneath
+    """
+).columns(group_id=device_group.c.group_id.type)
+
+
+class Devices(Repository):
+    """The part of `InventoryStore` about devices."""
+
+    async def devices(
+        self, filters: Mapping[str, str], page: Page, *, managed: bool = False
+    ) -> tuple[list[Device], int]:
+        query, texts = _DEVICES, dict(_TEXTS)
+        if "parentGroupFullName" in filters:
+            groups = full_names()
+            query = query.join(groups, groups.c.group_id == device.c.group_id)
+            texts["parentGroupFullName"] = (groups.c.full_name, groups.c.home_name)
+        query = query.where(*conditions("devices", filters, texts, _FLAGS))
+        if managed:
+            query = query.where(device.c.assigned == 1)
+        total = await self._total(query)
+        rows = await self._connection.execute(paged(query.order_by(device.c.device_id), page))
+        return [_device(row) for row in rows], total
+
+    async def device(self, device_id: int) -> Device:
+        return _device(await self._device_row(device_id))
+
+    async def devices_in(self, group_id: int) -> list[Device]:
+        beneath = _BENEATH.bindparams(group_id=group_id).subquery()
+        query = _DEVICES.where(device.c.group_id.in_(select(beneath.c.group_id))).order_by(device.c.device_id)
+        devices = [_device(row) for row in await self._connection.execute(query)]
+        if not devices:
+            known = select(device_group.c.group_id).where(device_group.c.group_id == group_id)
+            if await self._connection.scalar(known) is None:
+                raise NotFound(f"there is no device group {wire_id(group_id)}")
+        return devices
+
+    async def credentials(self, device_id: int) -> Credentials:
+        row = await self._device_row(device_id)
+        secrets = self._opened(row.secrets)
+        shown = _parameters(row)
+        return Credentials(
+            row.address,
+            row.secondary_address,
+            shown.get("username", ""),
+            secrets.get("password", ""),
+            {name: value for name, value in shown.items() if name not in secrets},
+        )
+
+    async def set_parameters(
+        self, device_id: int, parameters: Mapping[str, str], secrets: Mapping[str, str], *, read_only: bool
+    ) -> None:
+        """Replaces the named parameters and secrets; an empty value removes one; others stay."""
+        row = await self._device_row(device_id)
+        merged = self._opened(row.secrets) | dict(secrets)
+        clear = {name: v for name, v in (json.loads(row.parameters) | dict(parameters)).items() if name not in merged}
+        kept = {name: value for name, value in merged.items() if value}
+        address = parameters.get(PRIMARY) or row.address
+        secondary = parameters.get(SECONDARY, row.secondary_address) or None
+        await self._check_addresses(device_id, address, secondary)
+        values = {
+            "address": address,
+            "secondary_address": secondary,
+            "platform": parameters.get(PLATFORM) or row.platform,
+            "parameters": _stored(clear, kept),
+            "secrets": self._sealed(kept),
+        }
+        await self._connection.execute(update(device).where(device.c.device_id == device_id).values(values))
+        locks = update(device_lock).where(device_lock.c.device_id == device_id)
+        await self._connection.execute(locks.values(read_only=int(read_only)))
+
+    async def set_assigned(self, device_id: int, assigned: bool) -> None:
+        await self._set(device_id, {"assigned": int(assigned)})
+
+    async def set_polled(
+        self, device_id: int, *, reachable: bool, facts: DeviceFacts | None, error: str | None
+    ) -> None:
+        """What a poll found; a device that did not answer keeps the facts it gave before."""
+        values: dict[str, Any] = {"reachable": int(reachable), "polled_us": self._now_us, "poll_error": error}
+        if facts is not None:
+            values |= {"serial_number": facts.serial_number, "software_version": facts.software_version}
+        await self._set(device_id, values)
+
+    async def set_operation(self, device_id: int, *, last_operation: str, status: str) -> None:
+        values = {"last_operation": last_operation, "status": status, "status_changed_us": self._now_us}
+        await self._set(device_id, values)
+
+    async def _set(self, device_id: int, values: Mapping[str, Any]) -> None:
+        changed = await self._connection.execute(update(device).where(device.c.device_id == device_id).values(values))
+        if changed.rowcount != 1:
+            raise NotFound(f"there is no device {wire_id(device_id)}")
+
+    async def _device_row(self, device_id: int) -> Any:
+        row = (await self._connection.execute(_BY_ID, {"device_id": device_id})).first()
+        if row is None:
+            raise NotFound(f"there is no device {wire_id(device_id)}")
+        return row
+
+    async def _insert_device(self, device_id: int, nf_id: int, group_id: int, new: NewDevice) -> None:
+        """A device and, with it, its free lock."""
+        await self._check_addresses(device_id, new.address, new.secondary_address)
+        values = {
+            "device_id": device_id, "device_name": new.device_name, "nf_id": nf_id, "group_id": group_id,
+            "address": new.address, "secondary_address": new.secondary_address, "platform": new.platform,
+            "parameters": _stored(new.parameters, new.secrets), "secrets": self._sealed(new.secrets),
+            "reachable": int(new.reachable),
+        }  # fmt: skip
+        await self._connection.execute(insert(device), values)
+        lock = {"device_id": device_id, "read_only": int(new.read_only)}
+        await self._connection.execute(insert(device_lock), lock)
+
+    async def _check_addresses(self, device_id: int, address: str, secondary: str | None) -> None:
+        """Two entries for one box would mean two locks for it."""
+        wanted = [a for a in (address, secondary) if a is not None]
+        query = select(device.c.device_id, device.c.device_name, device.c.address, device.c.secondary_address).where(
+            device.c.device_id != device_id,
+            or_(device.c.address.in_(wanted), device.c.secondary_address.in_(wanted)),
+        )
+        other = (await self._connection.execute(query.order_by(device.c.device_id).limit(1))).first()
+        if other is not None:
+            same = other.address if other.address in wanted else other.secondary_address
+            raise AlreadyExists(
+                f"{same} is already the address of device {other.device_name!r} ({wire_id(other.device_id)})"
+            )
+
+    def _sealed(self, secrets: Mapping[str, str]) -> bytes:
+        return self._secrets.seal(json.dumps(dict(secrets)).encode())
+
+    def _opened(self, sealed: bytes) -> dict[str, str]:
+        opened: dict[str, str] = json.loads(self._secrets.open(sealed))
+        return opened
+
+
+def _stored(parameters: Mapping[str, str], secrets: Mapping[str, str]) -> str:
+    """The clear part as it is stored; of a secret only that there is one."""
+    clear = {name: value for name, value in parameters.items() if value and name not in _COLUMNS}
+    return json.dumps(clear | dict.fromkeys(secrets, MASKED), sort_keys=True)
+
+
+def _parameters(row: Any) -> dict[str, str]:
+    found: dict[str, str] = json.loads(row.parameters)
+    found |= {PRIMARY: row.address, PLATFORM: row.platform, READ_ONLY: "true" if row.read_only else "false"}
+    if row.secondary_address is not None:
+        found[SECONDARY] = row.secondary_address
+    return found
+
+
+def _device(row: Any) -> Device:
+    return Device(
+        device_id=row.device_id, device_name=row.device_name, ip=row.address, nf_id=row.nf_id, nf_name=row.nf_name,
+        group_id=row.group_id, platform=row.platform, parameters=_parameters(row), assigned=bool(row.assigned),
+        reachable=bool(row.reachable), read_only=bool(row.read_only), serial_number=row.serial_number,
+        software_version=row.software_version, config_version=row.config_version, description=row.description,
+        last_operation=row.last_operation, status=row.status, status_changed_us=row.status_changed_us,
+        loaded_version=row.loaded_version, polled_us=row.polled_us, poll_error=row.poll_error,
+    )  # fmt: skip

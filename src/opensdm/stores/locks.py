@@ -1,0 +1,168 @@
+"""Locks as people see them. Nothing here decides or writes: that is the ledger's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, text
+
+from opensdm.core.errors import NotFound
+from opensdm.core.inventory import wire_id
+from opensdm.core.lock import EventKind, LockEvent, LockRow
+from opensdm.core.ports import LockView, Page, RunningWork
+from opensdm.stores.identity import ABSOLUTE_US, LIVE
+from opensdm.stores.repository import SECOND_US, Repository, parts
+
+STALE_IDLE_S = 1800
+"""A lock whose holder has done nothing for this long is shown as stale, even if that user never times out."""
+_EVERYTHING = 2**62
+
+_VIEWS = f"""
+    SELECT v.*, coalesce(v.own_used_us, v.any_used_us) AS live_used_us
+      FROM (SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, h.user_name AS holder_name, l.since_us,
+                   l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only,
+                   h.name_key, h.disabled,
+                   (SELECT s.last_used_us FROM session s JOIN user_account u ON u.user_id = s.user_id
+                     WHERE s.session_id = l.session_id AND {LIVE}) AS own_used_us,
+                   (SELECT max(s.last_used_us) FROM session s JOIN user_account u ON u.user_id = s.user_id
+                     WHERE s.user_id = l.holder_id AND {LIVE}) AS any_used_us,
+                   (SELECT max(s.last_used_us) FROM session s WHERE s.user_id = l.holder_id) AS ever_used_us
+              FROM device_lock l
+              JOIN device d ON d.device_id = l.device_id
+              LEFT JOIN user_account h ON h.user_id = l.holder_id) v
+"""  # noqa: S608
+_STALE = "(v.disabled = 1 OR v.any_used_us IS NULL OR coalesce(v.own_used_us, v.any_used_us) < :idle_since_us)"
+_HELD = {
+    None: "v.holder_id IS NOT NULL",
+    True: f"v.holder_id IS NOT NULL AND {_STALE}",
+    False: f"v.holder_id IS NOT NULL AND NOT {_STALE}",
+}
+_ONE = text(f"{_VIEWS} WHERE v.device_id = :device_id")
+_BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR v.name_key = :holder)"
+_LISTS = {
+    stale: text(f"{_VIEWS} WHERE {held} {_BY_HOLDER} ORDER BY v.since_us, v.device_id LIMIT :rows OFFSET :first")
+    for stale, held in _HELD.items()
+}
+_COUNTS = {
+    stale: text(f"SELECT count(*) FROM ({_VIEWS} WHERE {held} {_BY_HOLDER}) counted")  # noqa: S608
+    for stale, held in _HELD.items()
+}
+_RUNNING = text(
+    """
+    SELECT on_device.device_id, c.operation, o.user_name, c.started_us, c.state, c.step_until_us
+      FROM claim_device on_device
+      JOIN claim c ON c.claim_id = on_device.claim_id
+      JOIN user_account o ON o.user_id = c.owner_id
+     WHERE on_device.live = 1 AND on_device.device_id IN :devices AND c.state <> 'ENDED'
+       AND (c.step_until_us > :now_us
+            OR c.state <> 'INTERRUPTED' AND NOT EXISTS (
+                   SELECT 1 FROM claim_device t JOIN device_lock l ON l.device_id = t.device_id
+                    WHERE t.claim_id = c.claim_id AND t.ticket < l.revoked))
+     ORDER BY c.claim_id
+    """
+).bindparams(bindparam("devices", expanding=True))
+"""Claims that are not over, by the same rule as `Board.over`: interrupted or fenced ones only until their step ends."""
+
+_EVENTS = text(
+    """
+    SELECT kind, device_id, device_name, epoch, revoked, actor_id, actor_name, holder_id, holder_name, door, reason,
+           at_us
+      FROM lock_event WHERE device_id = :device_id ORDER BY event_id LIMIT :rows OFFSET :first
+    """
+)
+_EVENT_COUNT = text("SELECT count(*) FROM lock_event WHERE device_id = :device_id")
+_STANDING = text(
+    f"""
+    SELECT s.session_id, s.last_used_us, CASE WHEN {LIVE} THEN 1 ELSE 0 END AS live
+      FROM session s JOIN user_account u ON u.user_id = s.user_id
+     WHERE s.session_id IN :sessions
+    """  # noqa: S608
+).bindparams(bindparam("sessions", expanding=True))
+
+
+class SqlLocks(Repository):
+    """Implements `LockStore`."""
+
+    async def lock(self, device_id: int) -> LockView:
+        row = (await self._connection.execute(_ONE, self._values(device_id=device_id))).first()
+        if row is None:
+            raise NotFound(f"there is no device {wire_id(device_id)}")
+        return (await self._views([row]))[0]
+
+    async def locks(self, *, holder: str | None, stale: bool | None, page: Page) -> tuple[list[LockView], int]:
+        """Held locks, oldest first. `holder` is a user name, without case."""
+        values = self._values(
+            holder=None if holder is None else holder.casefold(),
+            idle_since_us=self._now_us - STALE_IDLE_S * SECOND_US,
+        )
+        if stale is None:
+            del values["idle_since_us"]
+        total = int(await self._connection.scalar(_COUNTS[stale], values))
+        rows = (await self._connection.execute(_LISTS[stale], values | _slice(page))).all()
+        return await self._views(rows), total
+
+    async def events(self, device_id: int, page: Page) -> tuple[list[LockEvent], int]:
+        """The history of one device's lock, oldest first; it outlives the device."""
+        total = int(await self._connection.scalar(_EVENT_COUNT, {"device_id": device_id}))
+        rows = await self._connection.execute(_EVENTS, {"device_id": device_id, **_slice(page)})
+        return [_event(row) for row in rows], total
+
+    async def standing(self, session_ids: Sequence[int]) -> Mapping[int, tuple[int, bool]]:
+        found: dict[int, tuple[int, bool]] = {}
+        for part in parts(sorted(set(session_ids))):
+            for row in await self._connection.execute(_STANDING, self._values(sessions=part)):
+                found[row.session_id] = (self._since(row.last_used_us), bool(row.live))
+        return found
+
+    def _values(self, **values: Any) -> dict[str, Any]:
+        return {"now_us": self._now_us, "born_after_us": self._now_us - ABSOLUTE_US, **values}
+
+    def _since(self, at_us: int) -> int:
+        return max(0, (self._now_us - at_us) // SECOND_US)
+
+    async def _views(self, rows: Sequence[Any]) -> list[LockView]:
+        running = await self._running(row.device_id for row in rows)
+        return [self._view(row, running.get(row.device_id, ())) for row in rows]
+
+    def _view(self, row: Any, running: Sequence[RunningWork]) -> LockView:
+        """Idle since the session that took the lock was used, if it lives; else since any of the holder's was."""
+        if row.holder_id is None:
+            return LockView(_lock(row), None, holder_logged_in=False, orphaned=False, running=tuple(running))
+        used_us = row.live_used_us if row.live_used_us is not None else row.ever_used_us
+        return LockView(
+            _lock(row),
+            None if used_us is None else self._since(used_us),
+            holder_logged_in=row.any_used_us is not None,
+            orphaned=bool(row.disabled),
+            running=tuple(running),
+        )
+
+    async def _running(self, devices: Iterable[int]) -> dict[int, list[RunningWork]]:
+        found: dict[int, list[RunningWork]] = {}
+        for part in parts(sorted(set(devices))):
+            for row in await self._connection.execute(_RUNNING, {"now_us": self._now_us, "devices": part}):
+                work = RunningWork(row.operation, row.user_name, row.started_us, row.state, row.step_until_us)
+                found.setdefault(row.device_id, []).append(work)
+        return found
+
+
+def _slice(page: Page) -> dict[str, int]:
+    return {"rows": _EVERYTHING if page.limit is None else page.limit, "first": page.offset}
+
+
+def _lock(row: Any) -> LockRow:
+    return LockRow(
+        device_id=row.device_id, device_name=row.device_name, epoch=row.epoch, revoked=row.revoked,
+        holder_id=row.holder_id, holder_name=row.holder_name, since_us=row.since_us, door=row.door,
+        session_id=row.session_id, reason=row.reason, scope=row.scope, lease_s=row.lease_s,
+        lease_until_us=row.lease_until_us, uncertain=bool(row.uncertain), read_only=bool(row.read_only),
+    )  # fmt: skip
+
+
+def _event(row: Any) -> LockEvent:
+    return LockEvent(
+        kind=EventKind(row.kind), device_id=row.device_id, device_name=row.device_name, epoch=row.epoch,
+        actor_id=row.actor_id, actor_name=row.actor_name, holder_id=row.holder_id, holder_name=row.holder_name,
+        door=row.door, reason=row.reason, at_us=row.at_us, revoked=row.revoked,
+    )  # fmt: skip

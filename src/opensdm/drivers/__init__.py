@@ -1,0 +1,1 @@
+"""Southbound: one driver a platform, each speaking its devices' own protocol behind `core.ports.Driver`."""

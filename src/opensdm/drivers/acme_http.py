@@ -1,0 +1,221 @@
+"""HTTP to one unit of an SBC: bounded in time and size, and never later than a write may be sent."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from opensdm.core.errors import InvalidRequest, Rejected, Unreachable
+from opensdm.core.inventory import MASKED, Credentials
+from opensdm.drivers.acme_xml import Envelope
+from opensdm.drivers.base import NO_ANSWER, unreachable
+
+CONNECT_S = 4.0
+ANSWER_S = 20.0
+MAX_BODY = 32 * 1024 * 1024
+_PARSED_INLINE = 64 * 1024
+"""Longer answers are parsed in a thread, so that they stall nobody else."""
+
+Params = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How to reach the units of one device. `context` None: plain HTTP."""
+
+    context: ssl.SSLContext | None
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.context is None else "https"
+
+
+def transport_of(credentials: Credentials) -> Transport:
+    """Reads the device parameters `transport`, `tls.verify` and `tls.ca`; raises InvalidRequest for what is none.
+
+    HTTPS with a checked certificate unless the device's own parameters say otherwise.
+    """
+    parameters = credentials.parameters
+    match parameters.get("transport", "https").lower():
+        case "http":
+            return Transport(None)
+        case "https":
+            return Transport(_context(parameters.get("tls.verify", "true"), parameters.get("tls.ca")))
+        case other:
+            raise InvalidRequest(f"device parameter transport is https or http, not {other!r}")
+
+
+def _context(verify: str, authority: str | None) -> ssl.SSLContext:
+    match verify.lower():
+        case "true" if authority:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            try:
+                context.load_verify_locations(cadata=authority)
+            except (ssl.SSLError, ValueError):
+                raise InvalidRequest("device parameter tls.ca holds no certificate in PEM form") from None
+        case "true":
+            context = ssl.create_default_context()
+        case "false":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        case other:
+            raise InvalidRequest(f"device parameter tls.verify is true or false, not {other!r}")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the device: its HTTP status and its body, read."""
+
+    status: int
+    envelope: Envelope
+
+
+class UnitHttp:
+    """One unit's HTTP door. The connection is made when needed, and again after it was given up."""
+
+    def __init__(self, address: str, transport: Transport) -> None:
+        self.address = address
+        self._transport = transport
+        self._client: httpx2.AsyncClient | None = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        send_before: float | None = None,
+    ) -> Answer:
+        """Send one request and read its whole answer; raises Unreachable when there is none.
+
+        With `send_before` (an instant of `time.monotonic()`) no byte of the request leaves after it.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_S + ANSWER_S):
+                status, content = await self._exchange(method, path, params, headers, body, send_before)
+        except Unreachable:
+            await self.close()
+            raise
+        except NO_ANSWER as failure:
+            await self.close()
+            raise unreachable(self.address, failure) from failure
+        except BaseException:
+            # Cancelled in the middle: nothing more may leave on this connection.
+            await asyncio.shield(self.close())
+            raise
+        return Answer(status, await _read(content))
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        send_before: float | None,
+    ) -> tuple[int, bytes]:
+        extensions: dict[str, Any] = {"timeout": _timeouts(send_before)}
+        if send_before is not None:
+            extensions["trace"] = _too_late_to_send(self.address, send_before)
+        request = self._open().build_request(
+            method,
+            path,
+            params=list(params) or None,
+            headers={"Accept": "application/xml", **(headers or {})},
+            content=body,
+            extensions=extensions,
+        )
+        response = await self._open().send(request, stream=True)
+        try:
+            return response.status_code, await self._body(response)
+        finally:
+            await response.aclose()
+
+    async def _body(self, response: httpx2.Response) -> bytes:
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > MAX_BODY:
+                raise Unreachable(f"device at {self.address}: its answer is larger than {MAX_BODY} bytes")
+        return bytes(content)
+
+    def _open(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            self._client = httpx2.AsyncClient(
+                base_url=f"{self._transport.scheme}://{self.address}",
+                verify=self._transport.context or False,
+                # Neither proxies nor .netrc of the server's environment: devices are reached directly.
+                trust_env=False,
+                follow_redirects=False,
+                headers={"Accept-Encoding": "identity", "User-Agent": "OpenSDM"},
+                limits=httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30),
+            )
+        return self._client
+
+
+def _timeouts(send_before: float | None) -> dict[str, float]:
+    left = CONNECT_S if send_before is None else max(0.01, min(CONNECT_S, send_before - time.monotonic()))
+    return {"connect": left, "write": left, "pool": left, "read": ANSWER_S}
+
+
+def _too_late_to_send(address: str, send_before: float) -> Any:
+    """Looks at the clock at the last moment there is: the connection stands, the request is about to leave."""
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        leaving = event.endswith((".send_request_headers.started", ".send_request_body.started"))
+        if leaving and time.monotonic() >= send_before:
+            raise Unreachable(f"device at {address}: the time in which this write could be sent has passed")
+
+    return trace
+
+
+async def _read(content: bytes) -> Envelope:
+    if len(content) <= _PARSED_INLINE:
+        return Envelope(content)
+    return await asyncio.to_thread(Envelope, content)
+
+
+def refused(answer: Answer, what: str, hide: Collection[str] = ()) -> Rejected:
+    """What a definite no of the device is, with its own words, in which secrets of `hide` are struck out."""
+    meaning = _MEANINGS.get(answer.status, f"it answered with status {answer.status}")
+    said = f": {words(answer, hide)}" if answer.envelope.message else ""
+    return Rejected(f"the device refused {what}: {meaning}{said}", status=answer.status)
+
+
+def words(answer: Answer, hide: Collection[str] = ()) -> str:
+    return struck_out(answer.envelope.message, hide)
+
+
+def struck_out(text: str, hide: Collection[str]) -> str:
+    for secret in sorted((s for s in hide if s), key=len, reverse=True):
+        text = text.replace(secret, MASKED)
+    return text
+
+
+_MEANINGS: Mapping[int, str] = {
+    400: "the request is not valid there",
+    401: "it does not accept the user name and password, or the session with it has ended",
+    403: "the user it was given is not an administrator on it",
+    404: "it has no such version, type or element",
+    405: "it does not know this call",
+    406: "it cannot answer in XML",
+    409: "it is there already",
+    415: "it cannot read the body",
+    426: "it speaks HTTPS only",
+}

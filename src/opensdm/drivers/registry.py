@@ -1,0 +1,33 @@
+"""Platforms by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from opensdm.core.errors import InvalidRequest
+from opensdm.core.ports import Driver
+from opensdm.drivers.acme_sbc import AcmeSbcDriver
+
+
+class Registry:
+    """The drivers this installation has."""
+
+    def __init__(self, drivers: Iterable[Driver]) -> None:
+        self._drivers = {driver.platform: driver for driver in drivers}
+
+    def driver(self, platform: str) -> Driver:
+        """Raises InvalidRequest that names the platforms there are."""
+        try:
+            return self._drivers[platform]
+        except KeyError:
+            raise InvalidRequest(
+                f"there is no platform {platform!r}; there are: {', '.join(self.platforms())}", platform=platform
+            ) from None
+
+    def platforms(self) -> tuple[str, ...]:
+        return tuple(sorted(self._drivers))
+
+
+def shipped_drivers() -> Registry:
+    """All platforms that come with the program."""
+    return Registry([AcmeSbcDriver()])

@@ -65,8 +65,12 @@ def held(device_id: int, user_id: int, epoch: int = 1) -> LockRow:
     )  # fmt: skip
 
 
-def claim(claim_id: int, user_id: int, *ids: int, exclusive: bool = True, state: ClaimState = ClaimState.RUNNING) -> ClaimRow:
-    return ClaimRow(claim_id, user_id, NAMES[user_id], "PushChanges", dict.fromkeys(ids, 0), exclusive, state, NODE, NOW)
+def claim(
+    claim_id: int, user_id: int, *ids: int, exclusive: bool = True, state: ClaimState = ClaimState.RUNNING
+) -> ClaimRow:
+    return ClaimRow(
+        claim_id, user_id, NAMES[user_id], "PushChanges", dict.fromkeys(ids, 0), exclusive, state, NODE, NOW
+    )
 
 
 def board(*rows: LockRow, claims: tuple[ClaimRow, ...] = (), pending: tuple[PendingRow, ...] = ()) -> Board:
@@ -156,7 +160,9 @@ def test_a_live_pending_request_bars_others_and_a_dead_one_bars_nobody() -> None
 def test_unlock_frees_what_is_mine_keeps_the_epoch_and_cancels_my_waiting_requests() -> None:
     mine = PendingRow(5, ALICE, "alice", devices(1, 2), NOW + 1, NOW)
     other = PendingRow(6, ALICE, "alice", devices(2), NOW + 1, NOW)
-    decision = decide(board(held(1, ALICE, 3), held(2, BOB), pending=(mine, other)), ReleaseLock(actor(ALICE), devices(1)))
+    decision = decide(
+        board(held(1, ALICE, 3), held(2, BOB), pending=(mine, other)), ReleaseLock(actor(ALICE), devices(1))
+    )
     assert isinstance(decision.answer, Released)
     assert [(r.held, r.epoch, r.reason) for r in decision.locks] == [(False, 3, None)]
     assert decision.cancelled == (5,)
@@ -267,7 +273,11 @@ def test_the_old_owner_is_told_once_before_further_work_and_lock_tells_too() -> 
     rows.lost[(1, ALICE)] = lost
     for request in (Guard(actor(ALICE), devices(1)), admit(ALICE, 1)):
         decision = decide(rows, request)
-        assert (refused(decision).code, refused(decision).lost, decision.told) == (RefusalCode.LOCK_LOST, lost, ((1, ALICE),))
+        assert (refused(decision).code, refused(decision).lost, decision.told) == (
+            RefusalCode.LOCK_LOST,
+            lost,
+            ((1, ALICE),),
+        )
     assert isinstance(decide(rows, admit(BOB, 1)).answer, Admitted)
     for retry in (TakeLock(actor(ALICE), devices(1)), ReleaseLock(actor(ALICE), devices(1))):
         decision = decide(rows, retry)
@@ -370,7 +380,9 @@ def test_the_record_of_finished_work_clears_uncertainty_when_it_read_the_device(
     unsure = replace(free(1), uncertain=True)
     rows = board(unsure, free(2), claims=(claim(9, ALICE, 1, 2),))
     assert decide(rows, Fence(9, NODE)).locks == ()
-    assert [(r.device_id, r.uncertain) for r in decide(rows, Fence(9, NODE, clears_uncertain=True)).locks] == [(1, False)]
+    assert [(r.device_id, r.uncertain) for r in decide(rows, Fence(9, NODE, clears_uncertain=True)).locks] == [
+        (1, False)
+    ]
 
 
 def test_ending_a_claim_never_ends_a_lock() -> None:
@@ -417,7 +429,8 @@ def test_a_claim_reaching_beyond_the_board_is_fenced_by_what_is_known_of_the_res
 def test_decide_all_lets_each_request_see_those_before_it() -> None:
     rows = board(free(1))
     first, second, third = decide_all(
-        rows, [TakeLock(actor(ALICE), devices(1)), TakeLock(actor(BOB), devices(1)), ReleaseLock(actor(ALICE), devices(1))]
+        rows,
+        [TakeLock(actor(ALICE), devices(1)), TakeLock(actor(BOB), devices(1)), ReleaseLock(actor(ALICE), devices(1))],
     )
     assert isinstance(first.answer, Locked) and isinstance(third.answer, Released)
     assert refused(second).code is RefusalCode.DEVICE_LOCKED

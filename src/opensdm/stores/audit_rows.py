@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from opensdm.core.audit import SUCCESS
 from opensdm.core.errors import SdmError
 from opensdm.core.lock import Blocker, Board, Refused
+from opensdm.core.submission import AuditDraft
 from opensdm.stores import statements
 from opensdm.stores.database import Connection
-from opensdm.core.submission import AuditDraft
 
 if TYPE_CHECKING:
     from opensdm.stores.batch import Outcome
@@ -34,7 +34,9 @@ class AuditRows:
             return
         if isinstance(outcome.answer, Refused) and outcome.error is None:
             names = [(b.device_id, b.device_name) for b in outcome.answer.blockers]
-            self._refuse(draft, outcome, outcome.answer.code.value, _because(outcome.answer), _named(board, outcome, names))
+            self._refuse(
+                draft, outcome, outcome.answer.code.value, _because(outcome.answer), _named(board, outcome, names)
+            )
         elif isinstance(outcome.error, SdmError):
             self._refuse(draft, outcome, outcome.error.code, outcome.error.message, _named(board, outcome, []))
         elif outcome.error is None and not draft.refusals_only:

@@ -18,17 +18,20 @@ from opensdm.core.lock import (
     Guard,
     Interrupt,
     Refused,
+    ReleaseLock,
     Request,
+    TakeAway,
+    TakeLock,
     decide,
 )
 from opensdm.core.operations import Scope
+from opensdm.core.submission import Standing, Submission, Target
 from opensdm.stores import statements
 from opensdm.stores.audit_rows import AuditRows
 from opensdm.stores.board import load_board
 from opensdm.stores.changes import Changes
 from opensdm.stores.database import Connection, Database, savepoint
 from opensdm.stores.failpoints import failpoint
-from opensdm.core.submission import Standing, Submission, Target
 from opensdm.stores.targets import resolve
 from opensdm.stores.transaction import StoreTransaction
 
@@ -70,7 +73,7 @@ class Batch:
     _changes: Changes = field(default_factory=Changes)
     _audit: AuditRows = field(default_factory=AuditRows)
 
-    async def run(self, connection: Connection, now_us: int) -> list[Outcome]:
+    async def run(self, connection: Connection) -> list[Outcome]:
         targets = [s.target for s in self.submissions]
         found = await resolve(connection, targets)
         devices = frozenset().union(*(d for d in found if d is not None))
@@ -109,9 +112,9 @@ class Batch:
         """Lock first, read later: two statements, so that what is read is what the last holder left."""
         if devices and self.database.dialect == "postgresql":
             await connection.execute(statements.LOCK_ROWS, {"devices": sorted(devices)})
-            if any(t.scope not in (Scope.SERVER, Scope.DEVICE) for t in targets):
-                if await resolve(connection, targets) != list(found):
-                    raise TargetsMoved
+            several = any(t.scope not in (Scope.SERVER, Scope.DEVICE) for t in targets)
+            if several and await resolve(connection, targets) != list(found):
+                raise TargetsMoved
         return await load_board(connection, devices, await self.database.clock(connection))
 
     async def _interrupt_unknown(self, connection: Connection, board: Board) -> None:
@@ -123,16 +126,16 @@ class Batch:
         await interrupt(connection, board, self._changes, [c for c in running if c not in self.known_claims])
 
     async def _sessions(self, connection: Connection) -> dict[int, _SessionFacts]:
-        wanted = {s.standing.session_id for s in self.submissions if s.standing} - {None}
+        standings = (s.standing for s in self.submissions)
+        wanted = {s.session_id for s in standings if s is not None and s.session_id is not None}
         if not wanted:
             return {}
-        rights: dict[int, dict[Area, Level]] = {}
-        for row in await connection.execute(statements.READ_RIGHTS):
-            rights.setdefault(row.group_id, {})[Area(row.area)] = Level(row.level)
-        return {
-            row.session_id: _SessionFacts(self._alive(row), rights.get(row.group_id, {}))
-            for row in await connection.execute(statements.READ_SESSIONS, {"sessions": sorted(wanted)})  # type: ignore[type-var]
-        }
+        found: dict[int, _SessionFacts] = {}
+        for row in await connection.execute(statements.READ_SESSIONS, {"sessions": sorted(wanted)}):
+            facts = found.setdefault(row.session_id, _SessionFacts(self._alive(row), {}))
+            if row.area is not None:
+                facts.rights[Area(row.area)] = Level(row.level)
+        return found
 
     def _alive(self, row: Any) -> bool:
         idle_us = row.idle_timeout_s * 1_000_000
@@ -176,11 +179,11 @@ class Batch:
         if not devices and submission.empty_target is not None:
             raise InvalidRequest(submission.empty_target)
         request = submission.request
-        if request is None or not hasattr(request, "devices"):
-            return request
         if isinstance(request, Admit):
             return replace(request, devices=devices, claim_id=numbers.pop())
-        return replace(request, devices=devices)
+        if isinstance(request, TakeLock | ReleaseLock | TakeAway | Guard):
+            return replace(request, devices=devices)
+        return request
 
     async def _decide(
         self,

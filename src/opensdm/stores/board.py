@@ -15,16 +15,19 @@ async def load_board(connection: Connection, devices: frozenset[int], now_us: in
     if not devices:
         return board
     wanted = {"devices": sorted(devices)}
-    for row in await connection.execute(statements.READ_LOCKS, wanted):
-        board.locks[row.device_id] = _lock_row(row)
-    for row in await connection.execute(statements.READ_CLAIMS, wanted):
-        _add_claim(board, row)
-    for row in await connection.execute(statements.READ_PENDING, {**wanted, "now_us": now_us}):
-        _add_pending(board, row)
-    for row in await connection.execute(statements.READ_LOSSES, wanted):
-        lost = LostLock(row.device_id, row.user_id, row.epoch, row.by_name, row.reason, row.at_us)
-        board.lost[(lost.device_id, lost.user_id)] = lost
-    board.live_incarnations = frozenset((await connection.scalars(statements.READ_LIVE_NODES)).all())
+    rows = (await connection.execute(statements.READ_LOCKS, wanted)).all()
+    board.locks = {row.device_id: _lock_row(row) for row in rows}
+    if any(row.has_claims for row in rows):
+        for row in await connection.execute(statements.READ_CLAIMS, wanted):
+            _add_claim(board, row)
+        board.live_incarnations = frozenset((await connection.scalars(statements.READ_LIVE_NODES)).all())
+    if any(row.has_pending for row in rows):
+        for row in await connection.execute(statements.READ_PENDING, {**wanted, "now_us": now_us}):
+            _add_pending(board, row)
+    if any(row.has_losses for row in rows):
+        for row in await connection.execute(statements.READ_LOSSES, wanted):
+            lost = LostLock(row.device_id, row.user_id, row.epoch, row.by_name, row.reason, row.at_us)
+            board.lost[(lost.device_id, lost.user_id)] = lost
     return board
 
 

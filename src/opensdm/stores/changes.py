@@ -22,7 +22,6 @@ class Changes:
     lost: dict[tuple[int, int], LostLock] = field(default_factory=dict)
     told: set[tuple[int, int]] = field(default_factory=set)
     cancelled: set[int] = field(default_factory=set)
-    _inserted: set[int] = field(default_factory=set)
 
     def add(self, decision: Decision) -> None:
         self.locks.update((row.device_id, row) for row in decision.locks)
@@ -44,7 +43,7 @@ class Changes:
 
     async def write(self, connection: Connection, dialect: str, now_us: int) -> None:
         if self.locks:
-            await self._write_locks(connection)
+            await self._write_locks(connection, dialect)
         if self.new_claims:
             await connection.execute(statements.INSERT_CLAIM, [_claim_values(c) for c in self.new_claims.values()])
             tickets = [
@@ -64,11 +63,12 @@ class Changes:
             await connection.execute(statements.DELETE_PENDING_DEVICES, pending)
             await connection.execute(statements.DELETE_PENDING, pending)
 
-    async def _write_locks(self, connection: Connection) -> None:
-        for row in self.locks.values():
-            written = await connection.execute(statements.WRITE_LOCK, _lock_values(row))
-            if written.rowcount != 1:
-                raise HouseRuleBroken(f"the lock row of device {row.device_id} did not take epoch {row.epoch}")
+    async def _write_locks(self, connection: Connection, dialect: str) -> None:
+        rows = [_lock_values(row) for row in self.locks.values()]
+        values = rows if dialect == "sqlite" else {name: [row[name] for row in rows] for name in rows[0]}
+        written = await connection.execute(statements.WRITE_LOCKS[dialect], values)
+        if written.rowcount != len(rows):
+            raise HouseRuleBroken(f"{len(rows)} lock rows were to be written and {written.rowcount} took their epoch")
 
     async def _write_claims(self, connection: Connection, now_us: int) -> None:
         for claim in self.claims.values():

@@ -17,10 +17,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from sqlalchemy import URL, CursorResult, Engine, Executable, ScalarResult, create_engine, event, make_url, text
 from sqlalchemy import Connection as BlockingConnection
-from sqlalchemy import CursorResult, Engine, Executable, ScalarResult, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from opensdm.core.errors import HouseRuleBroken, InvalidRequest, StoreUnavailable
@@ -45,8 +45,8 @@ class Connection(Protocol):
     async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]: ...
 
 
-Work = Callable[[Connection, int], Awaitable[T]]
-"""A transaction's work: gets the connection and the database's clock in microseconds."""
+Work = Callable[[Connection], Awaitable[T]]
+"""A transaction's work. It asks for the clock itself, after it has locked what it must."""
 
 
 class Database(Protocol):
@@ -71,8 +71,8 @@ class Database(Protocol):
 async def read(database: Database, query: Callable[[StoreTransaction], Awaitable[T]]) -> T:
     """Run a query over the repositories in one read transaction."""
 
-    async def work(connection: Connection, now_us: int) -> T:
-        return await query(StoreTransaction(connection, now_us, database.secrets))
+    async def work(connection: Connection) -> T:
+        return await query(StoreTransaction(connection, await database.clock(connection), database.secrets))
 
     return await database.query(work)
 
@@ -189,7 +189,7 @@ class SqliteDatabase:
             with connection.begin():
                 return _run_to_end(_started(work, _InThread(connection)))
         except (DBAPIError, sqlite3.Error) as error:
-            raise unavailable(error) if _is_outage(error) else error from None
+            raise (unavailable(error) if _is_outage(error) else error) from error
 
     def _connection(self, engine: Engine) -> BlockingConnection:
         connection: BlockingConnection | None = getattr(self._held, "connection", None)
@@ -220,7 +220,7 @@ class SqliteDatabase:
 
 
 async def _started(work: Work[T], connection: Connection) -> T:
-    return await work(connection, time.time_ns() // 1000)
+    return await work(connection)
 
 
 def _is_outage(error: Exception) -> bool:
@@ -232,6 +232,22 @@ def _is_outage(error: Exception) -> bool:
 # -------------------------------------------------------------------------------------- PostgreSQL
 
 
+class _OnLoop:
+    """SQLAlchemy's asynchronous connection, narrowed to what a transaction's work may do."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: Executable, parameters: Parameters = None, /) -> CursorResult[Any]:
+        return await self._connection.execute(statement, parameters)
+
+    async def scalar(self, statement: Executable, parameters: Parameters = None, /) -> Any:
+        return (await self._connection.execute(statement, parameters)).scalar()
+
+    async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]:
+        return (await self._connection.execute(statement, parameters)).scalars()
+
+
 class PostgresDatabase:
     """A PostgreSQL server through asyncpg; plain READ COMMITTED transactions with explicit row locks."""
 
@@ -241,43 +257,44 @@ class PostgresDatabase:
         parsed = make_url(url).set(drivername="postgresql+asyncpg")
         self.url = parsed.render_as_string(hide_password=False)
         self.secrets = secrets
-        settings = {
-            "application_name": "opensdm",
-            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-            "lock_timeout": str(STATEMENT_TIMEOUT_MS),
-            "synchronous_commit": "on",
-        }
-        self._engine: AsyncEngine = create_async_engine(
-            parsed,
-            pool_size=READERS + 1,
-            max_overflow=0,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            pool_pre_ping=False,
-            connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": settings},
-        )
+        self._writer = self._engine(parsed, 2, default_transaction_read_only="off")
+        self._reader = self._engine(parsed, READERS, default_transaction_read_only="on")
 
     async def transact(self, work: Work[T]) -> T:
-        return await self._run(work, read_only=False)
+        return await self._run(self._writer, work)
 
     async def query(self, work: Work[T]) -> T:
-        return await self._run(work, read_only=True)
+        return await self._run(self._reader, work)
 
     async def clock(self, connection: Connection) -> int:
         return int(await connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")))
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._writer.dispose()
+        await self._reader.dispose()
 
-    async def _run(self, work: Work[T], *, read_only: bool) -> T:
+    async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
         try:
-            async with self._engine.begin() as connection:
-                if read_only:
-                    await connection.execute(text("SET TRANSACTION READ ONLY"))
-                return await work(connection, await self.clock(connection))
+            async with engine.begin() as connection:
+                return await work(_OnLoop(connection))
         except (OSError, TimeoutError) as error:
             raise unavailable(error) from error
         except SQLAlchemyError as error:
             raise (unavailable(error) if _is_lost(error) else error) from error
+
+    @staticmethod
+    def _engine(url: URL, size: int, **settings: str) -> AsyncEngine:
+        bounds = {name: str(STATEMENT_TIMEOUT_MS) for name in ("statement_timeout", "lock_timeout")}
+        return create_async_engine(
+            url,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "server_settings": {"application_name": "opensdm", "synchronous_commit": "on", **bounds, **settings},
+            },
+        )
 
 
 def _is_lost(error: SQLAlchemyError) -> bool:

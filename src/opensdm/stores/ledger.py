@@ -19,11 +19,11 @@ from prometheus_client import Counter, Histogram
 from opensdm.core.errors import HouseRuleBroken, StoreUnavailable
 from opensdm.core.lock import Admit, Admitted, Answer, EndClaim, Guard, decide
 from opensdm.core.ports import Effect, Transaction
+from opensdm.core.submission import Receipt, Submission
 from opensdm.stores.batch import Batch, Outcome, TargetsMoved, not_found
 from opensdm.stores.board import load_board
 from opensdm.stores.database import Connection, Database, read, sqlstate
 from opensdm.stores.failpoints import failpoint
-from opensdm.core.submission import Receipt, Submission
 from opensdm.stores.targets import resolve
 
 T = TypeVar("T")
@@ -53,7 +53,6 @@ class Ledger:
         self.incarnation = incarnation
         self._queue: asyncio.Queue[_Member] = asyncio.Queue()
         self._next: _Member | None = None
-        self._settling = False
         self._task: asyncio.Task[None] | None = None
         self._claims: set[int] = set()
         self._unsure = False
@@ -66,8 +65,7 @@ class Ledger:
         if self._task is None:
             return
         task, self._task = self._task, None
-        while self._settling or self._next is not None or not self._queue.empty():
-            await asyncio.sleep(0.01)
+        await self._queue.join()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -95,9 +93,9 @@ class Ledger:
         if not isinstance(request, Guard):
             raise HouseRuleBroken("only a guard can be looked at beforehand")
 
-        async def work(connection: Connection, now_us: int) -> Answer:
+        async def work(connection: Connection) -> Answer:
             (devices,) = await resolve(connection, [submission.target])
-            board = await load_board(connection, devices or frozenset(), now_us)
+            board = await load_board(connection, devices or frozenset(), await self.database.clock(connection))
             if devices is None or not devices <= board.locks.keys():
                 raise not_found(submission.target)
             return decide(board, replace(request, devices=devices)).answer
@@ -113,7 +111,6 @@ class Ledger:
     async def _run(self) -> None:
         while True:
             batch = await self._gather()
-            self._settling = True
             try:
                 await self._settle(batch)
             except Exception as error:
@@ -121,7 +118,8 @@ class Ledger:
                 for member in batch:
                     _fail(member, error)
             finally:
-                self._settling = False
+                for _ in batch:
+                    self._queue.task_done()
 
     async def _gather(self) -> list[_Member]:
         """What waits now, up to a bound. A member that must be alone ends the batch before it."""

@@ -35,7 +35,8 @@ async def recover(database: Database, node_name: str, address: str) -> Recovered
     Until many nodes are supported, a second live node on one database is refused (StoreUnavailable).
     """
 
-    async def work(connection: Connection, now_us: int) -> Recovered:
+    async def work(connection: Connection) -> Recovered:
+        now_us = await database.clock(connection)
         stale_us = now_us - NODE_STALE_S * 1_000_000
         await connection.execute(statements.END_NODE, {"node_name": node_name, "stale_us": stale_us})
         await _refuse_second_node(connection, node_name)
@@ -82,7 +83,8 @@ def _audit(now_us: int, node_name: str, incarnation: int, claims: int) -> dict[s
 async def beat(database: Database, incarnation: int) -> bool:
     """One heartbeat; False when this incarnation was declared dead and must not go on."""
 
-    async def work(connection: Connection, now_us: int) -> bool:
+    async def work(connection: Connection) -> bool:
+        now_us = await database.clock(connection)
         beaten = await connection.execute(statements.HEARTBEAT, {"incarnation": incarnation, "now_us": now_us})
         return beaten.rowcount == 1
 
@@ -92,7 +94,8 @@ async def beat(database: Database, incarnation: int) -> bool:
 async def stop_node(database: Database, incarnation: int) -> None:
     """A clean stop, so that the next start need not wait for the heartbeat to grow stale."""
 
-    async def work(connection: Connection, now_us: int) -> None:
+    async def work(connection: Connection) -> None:
+        now_us = await database.clock(connection)
         await connection.execute(statements.STOP_NODE, {"incarnation": incarnation, "now_us": now_us})
 
     await database.transact(work)
@@ -102,7 +105,7 @@ async def check_key(database: Database) -> None:
     """Refuse to run with another secret key than the one the stored secrets were sealed with."""
     mine = database.secrets.key_check()
 
-    async def work(connection: Connection, now_us: int) -> str:
+    async def work(connection: Connection) -> str:
         sql = text("SELECT value FROM installation WHERE name = 'key_check'")
         known = await connection.scalar(sql)
         if known is None:

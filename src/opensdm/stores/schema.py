@@ -33,11 +33,7 @@ async def revision(url: str) -> str | None:
     """The revision a database is at; None for one that was never set up."""
     try:
         if url.startswith("sqlite:///"):
-            if not Path(url.removeprefix("sqlite:///")).exists():
-                return None
-            engine = create_engine(url, poolclass=NullPool)
-            with engine.connect() as connection:
-                return _current(connection)
+            return _sqlite_revision(url)
         async_engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             poolclass=NullPool,
@@ -47,6 +43,13 @@ async def revision(url: str) -> str | None:
             return await async_connection.run_sync(_current)
     except (DBAPIError, OSError, TimeoutError) as error:
         raise unavailable(error) from error
+
+
+def _sqlite_revision(url: str) -> str | None:
+    if not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        return _current(connection)
 
 
 def newest() -> str:

@@ -25,7 +25,10 @@ would be older."""
 READ_LOCKS = _listed(
     """
     SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, u.user_name AS holder_name, l.since_us,
-           l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only
+           l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only,
+           EXISTS (SELECT 1 FROM claim_device c WHERE c.device_id = l.device_id AND c.live = 1) AS has_claims,
+           EXISTS (SELECT 1 FROM lock_pending_device p WHERE p.device_id = l.device_id) AS has_pending,
+           EXISTS (SELECT 1 FROM lock_loss x WHERE x.device_id = l.device_id) AS has_losses
       FROM device_lock l
       JOIN device d ON d.device_id = l.device_id
       LEFT JOIN user_account u ON u.user_id = l.holder_id
@@ -33,6 +36,7 @@ READ_LOCKS = _listed(
     """,
     "devices",
 )
+"""The flags say which of the next three reads is worth its round trip: mostly none."""
 
 READ_CLAIMS = _listed(
     """
@@ -67,15 +71,15 @@ READ_LOSSES = _listed(
 
 READ_SESSIONS = _listed(
     """
-    SELECT s.session_id, s.ended_us, s.created_us, s.last_used_us, s.idle_timeout_s, u.disabled, u.group_id
+    SELECT s.session_id, s.ended_us, s.created_us, s.last_used_us, s.idle_timeout_s, u.disabled, r.area, r.level
       FROM session s
       JOIN user_account u ON u.user_id = s.user_id
+      LEFT JOIN group_right r ON r.group_id = u.group_id
      WHERE s.session_id IN :sessions
     """,
     "sessions",
 )
-
-READ_RIGHTS = text("SELECT group_id, area, level FROM group_right")
+"""Sessions with their users' present rights, a row for each area."""
 
 READ_LIVE_NODES = text("SELECT incarnation FROM node WHERE live = 1")
 
@@ -109,16 +113,34 @@ GROUPS_OF_FUNCTIONS = _listed(
 
 # -------------------------------------------------------------------------------------- writes
 
-WRITE_LOCK = text(
-    """
-    UPDATE device_lock
-       SET epoch = :epoch, revoked = :revoked, holder_id = :holder_id, since_us = :since_us, door = :door,
-           session_id = :session_id, reason = :reason, scope = :scope, lease_s = :lease_s,
-           lease_until_us = :lease_until_us, uncertain = :uncertain
-     WHERE device_id = :device_id AND epoch <= :epoch
-    """
-)
-"""The epoch never falls: a write that would lower it changes nothing, and the ledger counts rows."""
+WRITE_LOCKS = {
+    "sqlite": text(
+        """
+        UPDATE device_lock
+           SET epoch = :epoch, revoked = :revoked, holder_id = :holder_id, since_us = :since_us, door = :door,
+               session_id = :session_id, reason = :reason, scope = :scope, lease_s = :lease_s,
+               lease_until_us = :lease_until_us, uncertain = :uncertain
+         WHERE device_id = :device_id AND epoch <= :epoch
+        """
+    ),
+    "postgresql": text(
+        """
+        UPDATE device_lock l
+           SET epoch = n.epoch, revoked = n.revoked, holder_id = n.holder_id, since_us = n.since_us, door = n.door,
+               session_id = n.session_id, reason = n.reason, scope = n.scope, lease_s = n.lease_s,
+               lease_until_us = n.lease_until_us, uncertain = n.uncertain
+          FROM unnest(CAST(:device_id AS bigint[]), CAST(:epoch AS bigint[]), CAST(:revoked AS bigint[]),
+                      CAST(:holder_id AS bigint[]), CAST(:since_us AS bigint[]), CAST(:door AS text[]),
+                      CAST(:session_id AS bigint[]), CAST(:reason AS text[]), CAST(:scope AS text[]),
+                      CAST(:lease_s AS integer[]), CAST(:lease_until_us AS bigint[]), CAST(:uncertain AS smallint[]))
+               AS n(device_id, epoch, revoked, holder_id, since_us, door, session_id, reason, scope, lease_s,
+                    lease_until_us, uncertain)
+         WHERE l.device_id = n.device_id AND l.epoch <= n.epoch
+        """
+    ),
+}
+"""The epoch never falls: a write that would lower it changes nothing, and the ledger counts rows. SQLite takes
+a row at a time without leaving the process; PostgreSQL takes all rows as columns in one round trip."""
 
 INSERT_CLAIM = text(
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from opensdm.core.operations import Scope
+from opensdm.core.submission import Target
 from opensdm.stores import statements
 from opensdm.stores.database import Connection
-from opensdm.core.submission import Target
 
 Found = list[frozenset[int] | None]
 

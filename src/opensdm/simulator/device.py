@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opensdm.simulator.controls import Controls
@@ -92,9 +92,14 @@ class Device:
 
     def _start_and_keep(self, operation: str, effect: Callable[[], None]) -> Job:
         async def work() -> None:
+            before = replace(self.stores, backups=dict(self.stores.backups))
             effect()
-            if self._state_path is not None:
-                await asyncio.to_thread(write_state, self._state_path, self.stores.dump())
+            try:
+                if self._state_path is not None:
+                    await asyncio.to_thread(write_state, self._state_path, self.stores.dump())
+            except OSError as fault:
+                self.stores = before
+                raise JobFailed(f"{operation} failed: the state file cannot be written: {fault.strerror}") from None
 
         return self._start(operation, work)
 

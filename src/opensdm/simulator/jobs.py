@@ -1,10 +1,13 @@
 """The long operations of the virtual SBC: verify, save, activate, restore and backup, one at a time, polled."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from opensdm.simulator.verification import Problem
+
+_log = logging.getLogger(__name__)
 
 IN_PROGRESS = "inProgress"
 SUCCESS = "success"
@@ -65,8 +68,8 @@ class Jobs:
             job.error, job.status = "broken off", FAIL
             raise
         except Exception as fault:
+            _log.exception("%s broke", job.operation)
             job.error = f"internal fault: {type(fault).__name__}"
             job.status = FAIL
-            raise
         else:
             job.status = SUCCESS

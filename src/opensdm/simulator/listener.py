@@ -55,13 +55,21 @@ class Listener:
             self._server.should_exit = True
             await self._task
             self._task = None
+            # A TLS peer that never says goodbye would keep its connection open behind our back.
+            for transport in [each for each, _ in self._connections()]:
+                transport.abort()
+            await asyncio.sleep(0)
 
     def cut(self, client: Any) -> None:
         """Cut the connection of one client, given as (host, port), without a farewell."""
-        for connection in list(self._server.server_state.connections):
-            transport = getattr(connection, "transport", None)
-            if transport is not None and getattr(connection, "client", None) == client:
+        for transport, peer in self._connections():
+            if peer == client:
                 transport.abort()
+
+    def _connections(self) -> list[tuple[asyncio.Transport, Any]]:
+        open_ones = self._server.server_state.connections
+        pairs = [(getattr(each, "transport", None), getattr(each, "client", None)) for each in open_ones]
+        return [(transport, peer) for transport, peer in pairs if transport is not None]
 
 
 async def _bind(host: str, port: int) -> socket.socket:

@@ -137,6 +137,8 @@ def test_only_xml_is_taken(editor: Client, kind: str) -> None:
     assert editor.call("PUT", "configuration/configElements", REALM, headers=headers).status_code == 415
     good = {"Content-Type": "application/xml; charset=utf-8"}
     assert editor.call("POST", "configuration/configElements", REALM, headers=good).status_code == 200
+    unnamed = editor.http.put(f"{editor.base}/configuration/configElements", data=REALM.encode(), timeout=10)
+    assert "content-type" not in unnamed.request.headers and unnamed.status_code == 200
 
 
 def test_a_huge_body_is_refused(box: Box, editor: Client) -> None:

@@ -48,8 +48,9 @@ class _Member:
 class Ledger:
     """The one writer of a node. `incarnation` is this start of this node, given by recovery."""
 
-    def __init__(self, database: Database, incarnation: int) -> None:
+    def __init__(self, database: Database, incarnation: int, *, max_batch: int = MAX_BATCH) -> None:
         self.database = database
+        self._max_batch = max_batch
         self.incarnation = incarnation
         self._queue: asyncio.Queue[_Member] = asyncio.Queue()
         self._next: _Member | None = None
@@ -127,7 +128,7 @@ class Ledger:
             self._next = await self._queue.get()
         batch = [self._next]
         self._next = None
-        while not batch[0].submission.alone and len(batch) < MAX_BATCH and not self._queue.empty():
+        while not batch[0].submission.alone and len(batch) < self._max_batch and not self._queue.empty():
             following = self._queue.get_nowait()
             if following.submission.alone:
                 self._next = following

@@ -51,14 +51,22 @@ class Listener:
         return address[0], address[1]
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._server.should_exit = True
-            await self._task
-            self._task = None
-            # A TLS peer that never says goodbye would keep its connection open behind our back.
-            for transport in [each for each, _ in self._connections()]:
-                transport.abort()
-            await asyncio.sleep(0)
+        """Stop listening, end the requests at hand (those that take longer than a second are broken off)."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        await asyncio.wait({self._task}, timeout=0.5)
+        if not self._server.server_state.tasks:
+            # Idle TLS peers that never say goodbye: uvicorn would wait for them, and complain.
+            self._abort_all()
+        await self._task
+        self._task = None
+        self._abort_all()
+        await asyncio.sleep(0)
+
+    def _abort_all(self) -> None:
+        for transport, _ in self._connections():
+            transport.abort()
 
     def cut(self, client: Any) -> None:
         """Cut the connection of one client, given as (host, port), without a farewell."""

@@ -106,6 +106,37 @@ class ParameterType:
     maximum: int | None = None
 
 
+SINGLE_SELECTION, NUMBER = "SingleSelection", "NumberString"
+_YES_NO = ("true", "false")
+
+DEVICE_PARAMETERS = (
+    ParameterType("primary.ip", "Primary address", "host or host:port; IPv6 in brackets", required=True),
+    ParameterType("secondary.ip", "Standby address", "the other unit of a pair, written like primary.ip"),
+    ParameterType("platform", "Platform", "what kind of device it is", SINGLE_SELECTION, default="acme_sbc"),
+    ParameterType("username", "User name", "login name on the device"),
+    ParameterType("password", "Password", "login secret on the device", secret=True),
+    ParameterType("port", "Port", "where an address names no port", NUMBER, minimum=1, maximum=65535),
+    ParameterType(
+        "transport", "Transport", "how the device is spoken to", SINGLE_SELECTION, default="https",
+        choices=("https", "http"),
+    ),
+    ParameterType(
+        "tls.verify", "Check certificate", "whether the device's certificate must be trusted", SINGLE_SELECTION,
+        default="true", choices=_YES_NO,
+    ),
+    ParameterType("tls.ca", "Certificate authority", "PEM certificates to trust, instead of the system's"),
+    ParameterType("token.life", "Token life", "seconds the device lets a token live", NUMBER, minimum=1, maximum=86400),
+    ParameterType(
+        "read.only", "Read-only", "nothing is ever written to the device, by anyone", SINGLE_SELECTION,
+        default="false", choices=_YES_NO,
+    ),
+    ParameterType("snmp.mode", "SNMP mode", "SNMP version", SINGLE_SELECTION, choices=("v1v2", "v3")),
+    ParameterType("snmp.community.name", "SNMP community", "community name for SNMP v1 and v2c"),
+    ParameterType("snmp.port", "SNMP port", "UDP port for SNMP", NUMBER, minimum=1, maximum=65535),
+)  # fmt: skip
+"""What enrolment asks for. The choices of `platform` are those of the installed drivers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
     """A family of network functions offered by the installed platforms."""
@@ -133,5 +164,5 @@ def check_group_name(name: str) -> str:
     """A group's or network function's own name: 1 to 100 characters, no slash, no control characters."""
     stripped = name.strip()
     if not stripped or not _GROUP_NAME.fullmatch(stripped):
-        raise InvalidRequest(f"{name!r} cannot be a name: 1 to 100 characters, none of / \\ < > \" * ? |")
+        raise InvalidRequest(f'{name!r} cannot be a name: 1 to 100 characters, none of / \\ < > " * ? |')
     return stripped

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, update
 
+from opensdm.core.enrolment import joined_address, split_address
 from opensdm.core.errors import AlreadyExists, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import DeviceFacts, NewDevice, Page
@@ -107,7 +108,7 @@ class Devices(Repository):
         kept = {name: value for name, value in merged.items() if value}
         address = parameters.get(PRIMARY) or row.address
         secondary = parameters.get(SECONDARY, row.secondary_address) or None
-        await self._check_addresses(device_id, address, secondary)
+        await self._check_addresses(device_id, (address, secondary), clear.get("port"))
         values = {
             "address": address,
             "secondary_address": secondary,
@@ -148,7 +149,7 @@ class Devices(Repository):
 
     async def _insert_device(self, device_id: int, nf_id: int, group_id: int, new: NewDevice) -> None:
         """A device and, with it, its free lock."""
-        await self._check_addresses(device_id, new.address, new.secondary_address)
+        await self._check_addresses(device_id, (new.address, new.secondary_address), new.parameters.get("port"))
         values = {
             "device_id": device_id, "device_name": new.device_name, "nf_id": nf_id, "group_id": group_id,
             "address": new.address, "secondary_address": new.secondary_address, "platform": new.platform,
@@ -159,19 +160,19 @@ class Devices(Repository):
         lock = {"device_id": device_id, "read_only": int(new.read_only)}
         await self._connection.execute(insert(device_lock), lock)
 
-    async def _check_addresses(self, device_id: int, address: str, secondary: str | None) -> None:
-        """Two entries for one box would mean two locks for it."""
-        wanted = [a for a in (address, secondary) if a is not None]
-        query = select(device.c.device_id, device.c.device_name, device.c.address, device.c.secondary_address).where(
-            device.c.device_id != device_id,
-            or_(device.c.address.in_(wanted), device.c.secondary_address.in_(wanted)),
-        )
-        other = (await self._connection.execute(query.order_by(device.c.device_id).limit(1))).first()
-        if other is not None:
-            same = other.address if other.address in wanted else other.secondary_address
-            raise AlreadyExists(
-                f"{same} is already the address of device {other.device_name!r} ({wire_id(other.device_id)})"
-            )
+    async def _check_addresses(self, device_id: int, addresses: Sequence[str | None], port: str | None) -> None:
+        """Two entries for one unit would mean two locks for it."""
+        wanted = {_endpoint(address, port) for address in addresses if address}
+        query = select(
+            device.c.device_id, device.c.device_name, device.c.address, device.c.secondary_address, device.c.parameters
+        ).where(device.c.device_id != device_id, or_(*(_same_host(host) for host, _ in sorted(wanted))))
+        for other in await self._connection.execute(query.order_by(device.c.device_id)):
+            other_port = json.loads(other.parameters).get("port")
+            for address in (other.address, other.secondary_address):
+                if address and _endpoint(address, other_port) in wanted:
+                    raise AlreadyExists(
+                        f"{address} is already an address of device {other.device_name!r} ({wire_id(other.device_id)})"
+                    )
 
     def _sealed(self, secrets: Mapping[str, str]) -> bytes:
         return self._secrets.seal(json.dumps(dict(secrets)).encode())
@@ -179,6 +180,18 @@ class Devices(Repository):
     def _opened(self, sealed: bytes) -> dict[str, str]:
         opened: dict[str, str] = json.loads(self._secrets.open(sealed))
         return opened
+
+
+def _endpoint(address: str, port: str | None) -> tuple[str, str]:
+    """Host and port; a port in the address wins over the device's own."""
+    host, own_port = split_address("address", address)
+    return joined_address(host, None), str(own_port) if own_port is not None else port or ""
+
+
+def _same_host(host: str) -> ColumnElement[bool]:
+    """Addresses of this host, with any port."""
+    columns = (device.c.address, device.c.secondary_address)
+    return or_(*(c == host for c in columns), *(c.startswith(f"{host}:", autoescape=True) for c in columns))
 
 
 def _stored(parameters: Mapping[str, str], secrets: Mapping[str, str]) -> str:

@@ -69,7 +69,9 @@ _SESSION_TOO_MANY = text(
 _END_SESSIONS = text(
     "UPDATE session SET ended_us = :now_us WHERE session_id IN :sessions AND ended_us IS NULL"
 ).bindparams(bindparam("sessions", expanding=True))
-_END_ALL_OF = text("UPDATE session SET ended_us = :now_us WHERE user_id = :user_id AND ended_us IS NULL")
+_END_ALL_OF = text(
+    "UPDATE session SET ended_us = :now_us WHERE user_id = :user_id AND session_id <> :but AND ended_us IS NULL"
+)
 _TOUCH = text("UPDATE session SET last_used_us = :now_us WHERE session_id = :session_id AND ended_us IS NULL")
 _FROM_ADDRESS = text("SELECT 1 FROM session WHERE user_id = :user_id AND address = :address LIMIT 1")
 
@@ -166,9 +168,9 @@ class SqlIdentity(Repository):
     async def end_session(self, session_id: int) -> None:
         await self._connection.execute(_END_SESSIONS, {"now_us": self._now_us, "sessions": [session_id]})
 
-    async def end_sessions_of(self, user_id: int) -> int:
-        ended = await self._connection.execute(_END_ALL_OF, {"now_us": self._now_us, "user_id": user_id})
-        return ended.rowcount
+    async def end_sessions_of(self, user_id: int, *, but: int | None = None) -> int:
+        values = {"now_us": self._now_us, "user_id": user_id, "but": but or 0}
+        return (await self._connection.execute(_END_ALL_OF, values)).rowcount
 
     async def touch_session(self, session_id: int) -> None:
         await self._connection.execute(_TOUCH, {"now_us": self._now_us, "session_id": session_id})

@@ -249,7 +249,7 @@ class _Survey:
                 depth -= 1
             elif kind == "start":
                 nodes, depth = nodes + 1, depth + 1
-                attributes += len(_QUOTED.findall(match["start"]))
+                attributes += sum(1 for _ in _QUOTED.finditer(match["start"]))
                 self._check(match.start(kind), depth, nodes, attributes)
                 depth -= match["start"].endswith(b"/>")
             elif kind == "declaration":

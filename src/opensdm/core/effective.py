@@ -17,6 +17,7 @@ from opensdm.core.validation import (
     items,
     key_of,
     require_keys,
+    validate,
     validate_values,
 )
 
@@ -244,21 +245,58 @@ def stale(schema: Schema, elements: Iterable[Element], changes: Sequence[Pending
     return found
 
 
-def dangling(schema: Schema, elements: Sequence[Element]) -> set[DanglingReference]:
-    """References to elements that are not in the configuration. `*` and the like refer to nothing."""
-    names: dict[str, set[str]] = {}
+def newly_dangling(
+    schema: Schema, elements: Sequence[Element], changes: Sequence[PendingChange]
+) -> list[DanglingReference]:
+    """References to what is not there that the changes would leave in the configuration, and that are not there yet.
+
+    Only references to types with a single key are looked at: how others are spelled is the device's affair.
+    """
+    already = set(_dangling(schema, elements))
+    return [d for d in _dangling(schema, apply_changes(schema, elements, changes)) if d not in already]
+
+
+def _dangling(schema: Schema, elements: Sequence[Element]) -> Iterator[DanglingReference]:
+    names: dict[str, set[str]] = {path: set() for path, kind in schema.types.items() if len(kind.keys) == 1}
     for element in elements:
-        key = key_of(schema, element)[1]
-        names.setdefault(element.path, set()).update(key[:1], {":".join(key)})
-    return {d for top in elements for e in top.walk() for d in _dangling_in(schema, e, names)}
+        if element.path in names:
+            names[element.path].add(key_of(schema, element)[1][0])
+    for top in elements:
+        for element in top.walk():
+            yield from _dangling_in(schema, element, names)
 
 
 def _dangling_in(schema: Schema, element: Element, names: dict[str, set[str]]) -> Iterator[DanglingReference]:
-    kind = element_type(schema, element.path)
-    for attribute in kind.attributes:
-        if attribute.refers_to is None or attribute.refers_to not in schema.types:
+    for attribute in element_type(schema, element.path).attributes:
+        there = names.get(attribute.refers_to or "")
+        if there is None or attribute.refers_to is None:
             continue
         for value in items(attribute, element.attributes.get(attribute.name, "")):
-            if value and value != "*" and value not in names.get(attribute.refers_to, ()):
+            if value and value != "*" and value not in there:
                 path, key = key_of(schema, element)
                 yield DanglingReference(path, key, attribute.name, value, attribute.refers_to)
+
+
+def validate_change(schema: Schema, change: PendingChange) -> None:
+    """What the change brings is valid; what was on the device before is the device's business.
+
+    Raises as `core.validation.validate` does.
+    """
+    if change.after is None:
+        return
+    if change.before is None:
+        validate(schema, change.after)
+        return
+    _validate_against(schema, change.before, change.after)
+
+
+def _validate_against(schema: Schema, before: Element, after: Element) -> None:
+    kind = element_type(schema, after.path)
+    validate_values(kind, {n: v for n, v in after.attributes.items() if before.attributes.get(n) != v})
+    was = {key_of(schema, c): c for c in before.children}
+    for child in after.children:
+        earlier = was.get(key_of(schema, child))
+        if earlier is None:
+            validate(schema, child)
+        else:
+            _validate_against(schema, earlier, child)

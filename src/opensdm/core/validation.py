@@ -45,10 +45,7 @@ def validate(schema: Schema, element: Element) -> None:
     require_keys(kind, element)
     for attribute in kind.attributes:
         if attribute.required and not element.attributes.get(attribute.name, attribute.default or ""):
-            raise InvalidRequest(
-                f"{element.path} needs a value for {attribute.name}",
-                elementTypePath=element.path, attribute=attribute.name,
-            )  # fmt: skip
+            raise _needs_value(kind, attribute)
     _validate_children(schema, kind, element)
 
 
@@ -122,8 +119,10 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 def _check_value(kind: ElementType, attribute: AttributeType, value: str) -> None:
     if is_secret(attribute) and value == MASKED:
         return
+    if attribute.required and not value:
+        raise _needs_value(kind, attribute)
     for item in items(attribute, value):
-        if item == "" and not (attribute.required or attribute.key):
+        if item == "" and not attribute.key:
             continue
         problem = next(_problems(attribute, item), None)
         if problem is not None:
@@ -134,6 +133,12 @@ def _check_value(kind: ElementType, attribute: AttributeType, value: str) -> Non
                 allowed=list(attribute.choices), minimum=attribute.minimum, maximum=attribute.maximum,
                 pattern=attribute.pattern,
             )  # fmt: skip
+
+
+def _needs_value(kind: ElementType, attribute: AttributeType) -> InvalidRequest:
+    return InvalidRequest(
+        f"{kind.path} needs a value for {attribute.name}", elementTypePath=kind.path, attribute=attribute.name
+    )
 
 
 def _problems(attribute: AttributeType, item: str) -> Iterator[str]:

@@ -128,11 +128,16 @@ class UnitSession:
         return (await self.get("system/status")).envelope.value("role").lower()
 
     async def pages(self, device_type: str, *, running: bool) -> AsyncIterator[list[DeviceElement]]:
-        """All elements of a type, a page at a time, following the device's own links."""
+        """All elements of a type, a page at a time, following the device's own links. None at all reads as 404."""
         params = [("elementType", device_type), ("maxElements", str(PAGE))]
         if running:
             params.append(("running", "true"))
-        answer = await self.get("configuration/configElements", params)
+        try:
+            answer = await self.get("configuration/configElements", params)
+        except Rejected as refusal:
+            if refusal.facts.get("status") == 404:
+                return
+            raise
         seen: set[str] = set()
         while True:
             yield answer.envelope.elements()

@@ -10,10 +10,11 @@ from opensdm.drivers.acme_sbc import AcmeSbcDriver
 
 
 class Registry:
-    """The drivers this installation has."""
+    """The drivers this installation has: the given ones, or all that come with the program."""
 
-    def __init__(self, drivers: Iterable[Driver]) -> None:
-        self._drivers = {driver.platform: driver for driver in drivers}
+    def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
+        chosen = (AcmeSbcDriver(),) if drivers is None else drivers
+        self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:
         """Raises InvalidRequest that names the platforms there are."""
@@ -26,8 +27,3 @@ class Registry:
 
     def platforms(self) -> tuple[str, ...]:
         return tuple(sorted(self._drivers))
-
-
-def shipped_drivers() -> Registry:
-    """All platforms that come with the program."""
-    return Registry([AcmeSbcDriver()])

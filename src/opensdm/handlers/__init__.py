@@ -12,7 +12,7 @@ from opensdm.core.ports import Work
 
 Handler = Callable[[Any, Work], Awaitable[Any]]
 
-MODULES = ("audit", "configuration", "functions", "inventory", "locks", "push", "sessions", "users")
+MODULES = ("audit", "configuration", "devices", "functions", "inventory", "locks", "push", "sessions", "users")
 
 
 def collected(modules: Mapping[str, ModuleType]) -> dict[type[Operation], Handler]:

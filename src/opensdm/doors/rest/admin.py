@@ -1,0 +1,48 @@
+"""Sessions and the server itself: A1 to A3 of the published operations, and the session page of ours."""
+
+from __future__ import annotations
+
+from opensdm.core.operations import Login, Logout, ShowServer, ShowSession
+from opensdm.core.results import LoggedIn, ServerShown, SessionShown
+from opensdm.doors.rest import extensions, replies, resources
+from opensdm.doors.rest.media import OWN_VERSION
+from opensdm.doors.rest.routing import Call, Endpoint, Reply
+from opensdm.doors.rest.session import drop_cookie, set_cookie
+
+PRODUCT = "OpenSDM"
+
+
+async def login(call: Call) -> Reply:
+    """The cookie and the body carry the same session id, since published clients use either."""
+    made: LoggedIn = await call.execute(Login(user_name=call.body["userName"], password=call.body["password"]))
+    values = {
+        "idleTimeout": made.idle_timeout_s // 60,
+        "serverInfo": PRODUCT,
+        "sessionId": made.token,
+        "userGroup": made.group,
+        "userName": made.user_name,
+    }
+    return Reply.of(resources.SESSION, values, ("Set-Cookie", set_cookie(made.token, secure=call.secure)))
+
+
+async def logout(call: Call) -> Reply:
+    await call.execute(Logout())
+    return Reply.nothing(("Set-Cookie", drop_cookie(secure=call.secure)))
+
+
+async def server_info(call: Call) -> Reply:
+    shown: ServerShown = await call.execute(ShowServer())
+    return Reply.of(resources.SERVER_INFO, {"clusterMembers": [replies.cluster_member(n) for n in shown.nodes]})
+
+
+async def session(call: Call) -> Reply:
+    shown: SessionShown = await call.execute(ShowSession())
+    return Reply.of(extensions.SESSION_INFO, replies.session_info(shown))
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/admin/login", login, body=resources.LOGIN),
+    Endpoint("POST", "/admin/logout", logout),
+    Endpoint("GET", "/admin/serverInfo", server_info),
+    Endpoint("GET", "/admin/session", session, since=OWN_VERSION),
+)

@@ -1,0 +1,270 @@
+"""The REST door: an ASGI application that turns requests into operations for the gate, and results into replies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import falcon
+import falcon.asgi
+import structlog
+
+from opensdm.core.errors import Forbidden, HouseRuleBroken, InvalidRequest, NotFound, SdmError
+from opensdm.doors.errors import MethodNotAllowed, NotAcceptable, TransportError
+from opensdm.doors.rest import admin, audit, configuration, functions, inventory, locks, query
+from opensdm.doors.rest.body import body_medium, read_body, read_values
+from opensdm.doors.rest.errors import ErrorReply, Exchange, answer, answer_bug, sent_path
+from opensdm.doors.rest.extensions import ERROR
+from opensdm.doors.rest.media import OWN_VERSION, Version, default_medium, reply_medium
+from opensdm.doors.rest.media import NotAcceptable as NoMedium
+from opensdm.doors.rest.next_steps import base_url
+from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find
+from opensdm.doors.rest.session import token_of
+from opensdm.doors.rest.settings import RestSettings
+from opensdm.gate import Caller, Gate
+
+__all__ = ["ENDPOINTS", "RestSettings", "build_app"]
+
+DOOR = "rest"
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *admin.ENDPOINTS,
+    *inventory.ENDPOINTS,
+    *functions.ENDPOINTS,
+    *configuration.ENDPOINTS,
+    *locks.ENDPOINTS,
+    *audit.ENDPOINTS,
+)
+
+log = structlog.get_logger("opensdm.rest")
+
+App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+_EPOCH = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MINIMAL = re.compile(r"(?:^|,)\s*return\s*=\s*\"?minimal\"?\s*(?:[,;]|$)", re.IGNORECASE)
+_FOREIGN_SITES = ("cross-site", "same-site")
+
+
+def build_app(gate: Gate, settings: RestSettings | None = None) -> App:
+    """The application; the server may add routes of its own beside `/rest`."""
+    door = _Door(gate, settings or RestSettings())
+    app: App = falcon.asgi.App(middleware=[door])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    app.add_error_handler(Exception, door.on_bug)
+    app.add_error_handler(falcon.HTTPError, door.on_http_error)
+    app.add_error_handler(SdmError, door.on_error)
+    for path, methods in by_path(ENDPOINTS).items():
+        app.add_route(f"{BASE}/{{version}}{path}", _Path(door, methods))
+    return app
+
+
+class _Path:
+    """All methods of one path."""
+
+    def __init__(self, door: _Door, methods: Mapping[str, Endpoint]) -> None:
+        self._door = door
+        self.methods = methods
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, version: str, **path: str) -> None:
+        await self._door.serve(self.methods, req, resp, version, path)
+
+    on_head = on_post = on_put = on_delete = on_patch = on_options = on_trace = on_connect = on_get
+
+
+class _Door:
+    """What all paths share: how a request becomes a `Call`, and how whatever comes of it is written."""
+
+    def __init__(self, gate: Gate, settings: RestSettings) -> None:
+        self.gate = gate
+        self.settings = settings
+
+    # ---------------------------------------------------------------------------------- serving
+
+    async def serve(
+        self,
+        methods: Mapping[str, Endpoint],
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        version: str,
+        path: Mapping[str, str],
+    ) -> None:
+        exchange = self.exchange(req)
+        exchange.version = VERSIONS.get(version)
+        if exchange.version is None:
+            raise NotFound(f"there is no API version {version[:20]!r}; there are {', '.join(VERSIONS)}")
+        exchange.endpoint = endpoint = _endpoint(methods, req.method, exchange.version)
+        self._check_accept(req, exchange)
+        call = await self._call(req, exchange, endpoint, path)
+        self._write(resp, await endpoint.answer(call), exchange)
+
+    async def _call(
+        self, req: falcon.asgi.Request, exchange: Exchange, endpoint: Endpoint, path: Mapping[str, str]
+    ) -> Call:
+        """The request, read as far as the endpoint asks. Nothing has been done yet when this raises."""
+        version = exchange.version or FIRST
+        own = version >= OWN_VERSION
+        if endpoint.changes:
+            _check_site(req)
+        values = await self._values(req, exchange, endpoint, version)
+        exchange.caller = caller = Caller(
+            DOOR, req.remote_addr, exchange.request_id, token_of(req.get_header("Cookie"))
+        )
+        return Call(
+            gate=self.gate,
+            settings=self.settings,
+            version=version,
+            caller=caller,
+            path=path,
+            query=query.known(req.params, endpoint.query, own=own),
+            body=values,
+            shape=endpoint.body,
+            medium=exchange.sent or exchange.medium,
+            epoch=_epoch(req, values) if own else None,
+            minimal=own and _MINIMAL.search(req.get_header("Prefer") or "") is not None,
+            secure=self._secure(req),
+        )
+
+    async def _values(
+        self, req: falcon.asgi.Request, exchange: Exchange, endpoint: Endpoint, version: Version
+    ) -> Mapping[str, Any]:
+        if endpoint.body is None:
+            return {}
+        body = await read_body(req, self.settings)
+        if not body.strip():
+            # Nothing was sent: the example is in the type the caller announces, or else expects.
+            medium = exchange.medium if not req.content_type else body_medium(req, body, version)
+            raise endpoint.body.missing(medium)
+        exchange.sent = body_medium(req, body, version)
+        self._check_accept(req, exchange)
+        return read_values(endpoint.body, body, exchange.sent, version, self.settings)
+
+    # ---------------------------------------------------------------------------------- the exchange
+
+    def exchange(self, req: falcon.asgi.Request) -> Exchange:
+        """What is known of this request; made at its first use."""
+        known = getattr(req.context, "exchange", None)
+        if isinstance(known, Exchange):
+            return known
+        host, port = req.scope.get("server") or ("localhost", None)
+        sent = req.get_header("X-Request-Id")
+        version = VERSIONS.get(req.path.removeprefix(BASE + "/").partition("/")[0])
+        exchange = Exchange(
+            request_id=sent if sent is not None and _REQUEST_ID.fullmatch(sent) else uuid4().hex,
+            method=req.method,
+            path=sent_path(req.path, req.query_string),
+            base=base_url(
+                req.scheme, req.get_header("Host"), f"{host}:{port}" if port else host, self.settings.public_url
+            ),
+            medium=default_medium(version or FIRST),
+            version=version,
+        )
+        asked = reply_medium(req.get_header("Accept"), None, version or FIRST)
+        if not isinstance(asked, NoMedium):
+            exchange.medium = asked
+        req.context.exchange = exchange
+        return exchange
+
+    def _check_accept(self, req: falcon.asgi.Request, exchange: Exchange) -> None:
+        """Settle the reply's type, once more when the request's own type is known."""
+        found = reply_medium(req.get_header("Accept"), exchange.sent, exchange.version or FIRST)
+        if isinstance(found, NoMedium):
+            raise NotAcceptable(found.message)
+        exchange.medium = found
+
+    def _secure(self, req: falcon.asgi.Request) -> bool:
+        if self.settings.cookie_secure is not None:
+            return self.settings.cookie_secure
+        return req.scheme == "https" or (self.settings.public_url or "").startswith("https:")
+
+    # ---------------------------------------------------------------------------------- writing
+
+    def _write(self, resp: falcon.asgi.Response, reply: Reply, exchange: Exchange) -> None:
+        resp.status = reply.status
+        for name, value in reply.headers:
+            resp.append_header(name, value)
+        if reply.shape is not None:
+            version = exchange.version or FIRST
+            resp.data = reply.shape.write(reply.values, exchange.medium, version=version, lists=self.settings.lists)
+            resp.content_type = exchange.medium.value
+
+    def _write_error(self, resp: falcon.asgi.Response, error: ErrorReply, exchange: Exchange) -> None:
+        resp.status = error.status
+        for name, value in error.headers:
+            resp.set_header(name, value)
+        version = exchange.version or FIRST
+        resp.data = ERROR.write(error.values, exchange.medium, version=version, lists=self.settings.lists)
+        resp.content_type = exchange.medium.value
+
+    async def process_response(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, resource: object, succeeded: bool
+    ) -> None:
+        """Headers of every reply, whatever it is."""
+        resp.set_header("X-Request-Id", self.exchange(req).request_id)
+        resp.set_header("Server", "OpenSDM")
+        resp.set_header("X-Frame-Options", "SAMEORIGIN")
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        resp.set_header("Cache-Control", "no-store")
+        if self._secure(req):
+            resp.set_header("Strict-Transport-Security", "max-age=31536000")
+
+    # ---------------------------------------------------------------------------------- failures
+
+    async def on_error(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, error: SdmError, params: dict[str, Any]
+    ) -> None:
+        exchange = self.exchange(req)
+        self._write_error(resp, await answer(error, exchange, self.gate), exchange)
+
+    async def on_http_error(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, params: dict[str, Any]
+    ) -> None:
+        """What the framework itself turned away: unknown paths, unknown methods, headers it cannot read."""
+        await self.on_error(req, resp, self._translated(req, error), params)
+
+    def _translated(self, req: falcon.asgi.Request, error: falcon.HTTPError) -> SdmError:
+        if isinstance(error, falcon.HTTPNotFound):
+            return NotFound(f"there is no {req.path[:200]}")
+        if req.method not in falcon.HTTP_METHODS:
+            return MethodNotAllowed(f"the method {req.method[:20]!r} is not known", allowed=["GET"])
+        return TransportError(error.description or error.title or "the request cannot be read")
+
+    async def on_bug(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, params: dict[str, Any]
+    ) -> None:
+        """Whatever nobody expected: logged whole, told as nothing but its request id."""
+        exchange = self.exchange(req)
+        tell = log.critical if isinstance(error, HouseRuleBroken) else log.error
+        tell("request failed", request_id=exchange.request_id, method=req.method, path=req.path, exc_info=error)
+        self._write_error(resp, answer_bug(exchange), exchange)
+
+
+def _endpoint(methods: Mapping[str, Endpoint], method: str, version: Version) -> Endpoint:
+    endpoint = find(methods, method, version)
+    if endpoint is not None:
+        return endpoint
+    there = allowed(methods, version)
+    if not there:
+        since = ".".join(map(str, min(e.since for e in methods.values())))
+        raise NotFound(f"this resource exists from v{since} on")
+    raise MethodNotAllowed(f"{method} is not allowed here; allowed are {', '.join(there)}", allowed=there)
+
+
+def _check_site(req: falcon.asgi.Request) -> None:
+    """A browser says when a page of another site makes it send something; no such page acts in a user's name."""
+    if req.get_header("Sec-Fetch-Site") in _FOREIGN_SITES:
+        raise Forbidden("requests that change something are not taken from the pages of other sites")
+
+
+def _epoch(req: falcon.asgi.Request, values: Mapping[str, Any]) -> int | None:
+    """The fencing token a caller may carry, in the header `Lock-Epoch` or the body."""
+    header, found = req.get_header("Lock-Epoch"), values.get("epoch")
+    if header is None:
+        return found
+    if not _EPOCH.fullmatch(header.strip()):
+        raise InvalidRequest("Lock-Epoch: expected the integer that came with the lock", field="Lock-Epoch")
+    if found is not None and found != int(header):
+        raise InvalidRequest("Lock-Epoch and the epoch of the body differ", field="epoch")
+    return int(header)

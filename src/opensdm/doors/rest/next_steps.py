@@ -1,0 +1,209 @@
+"""The calls an error recommends, as lines of shell: ready to run against this very server.
+
+`WAYS` says for every operation how it is sent over REST, or that it is not. The table is checked when this module is
+imported: an operation without a way, or a way that cannot carry what its operation needs, does not import.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from opensdm.core.element import Element
+from opensdm.core.errors import NextStep
+from opensdm.core.inventory import wire_id
+from opensdm.core.operations import REGISTRY, Kind
+from opensdm.doors.rest import resources, strict_json
+from opensdm.doors.rest.replies import config_element
+from opensdm.doors.rest.routing import BASE, VERSIONS
+
+OWN_BASE = f"{BASE}/{max(VERSIONS, key=lambda name: VERSIONS[name])}"
+COOKIES = "cookies.txt"
+_JSON = "application/json"
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one operation is sent: `body` is what its body always holds, `fields` says which of the operation's fields
+    go into it under which wire name, `query` which go into the query."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return tuple(_PLACE.findall(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """An operation the REST door does not have: the command that sends it."""
+
+    command: str
+
+
+_DEVICE = "/inventory/deviceMgmt/devices/{device_id}"
+_MANAGED = "/configuration/devices"
+_CONFIG = "/configuration/deviceConfigs/{device_id}"
+_GROUPS = "/inventory/deviceMgmt/deviceGroups"
+_FUNCTIONS = "/inventory/nfMgmt/nfs"
+_CATEGORIES = "/inventory/nfMgmt/nfCategories"
+_FUNCTION_GROUP = _FUNCTIONS + "/{nf_id}/groups/{group_id}"
+_ELEMENT = {"element": ""}
+_SAMPLE_ELEMENT = resources.CONFIG_ELEMENT.sample
+
+WAYS: Mapping[str, Way | Console] = {
+    "Login": Way("POST", "/admin/login", {}, {"user_name": "userName", "password": "password"}),
+    "Logout": Way("POST", "/admin/logout"),
+    "ShowSession": Way("GET", "/admin/session"),
+    "ShowServer": Way("GET", "/admin/serverInfo"),
+    "ListDevices": Way("GET", "/inventory/deviceMgmt/devices"),
+    "ShowDevice": Way("GET", _DEVICE),
+    "ReadDeviceFacts": Way("GET", _DEVICE + "/facts"),
+    "ListDeviceGroups": Way("GET", _GROUPS),
+    "ShowDeviceGroup": Way("GET", _GROUPS + "/{group_id}"),
+    "AddDeviceGroup": Way("POST", _GROUPS, {}, {"group_name": "name", "parent_full_name": "parentGroupFullName"}),
+    "ChangeDeviceGroup": Way(
+        "PUT", _GROUPS + "/{group_id}", {}, {"group_name": "name", "parent_full_name": "parentGroupFullName"}
+    ),
+    "DeleteDeviceGroup": Way("DELETE", _GROUPS + "/{group_id}"),
+    "ListCategories": Way("GET", _CATEGORIES),
+    "ShowCategory": Way("GET", _CATEGORIES + "/{category_id}"),
+    "ListNetworkFunctions": Way("GET", _FUNCTIONS),
+    "ShowNetworkFunction": Way("GET", _FUNCTIONS + "/{nf_id}"),
+    "AddNetworkFunction": Way(
+        "POST", _FUNCTIONS, resources.NF_CONFIG.sample,
+        {"nf_name": "name", "parent_full_name": "parentGroupFullName", "category_name": "nfCategory",
+         "type_name": "nfType"},
+    ),
+    "MoveNetworkFunction": Way("PUT", _FUNCTIONS + "/{nf_id}", {}, {"parent_full_name": "parentGroupFullName"}),
+    "DeleteNetworkFunction": Way("DELETE", _FUNCTIONS + "/{nf_id}"),
+    "ListFunctionGroups": Way("GET", _FUNCTIONS + "/{nf_id}/groups"),
+    "ShowFunctionGroup": Way("GET", _FUNCTION_GROUP),
+    "ChangeCredentials": Way("PUT", _FUNCTION_GROUP, resources.CHANGED_CREDENTIALS.sample),
+    # By name, as published: whoever renders this knows the device's names.
+    "AssignDevice": Way("POST", _MANAGED, resources.DEVICE_ASSOCIATION.sample, {"device_id": ""}),
+    "UnassignDevice": Way("DELETE", _MANAGED + "/{device_id}"),
+    "LoadConfiguration": Way("GET", _MANAGED + "/{device_id}/loadConfig"),
+    "PushChanges": Way("POST", _MANAGED + "/{device_id}/action", {}, {"action": "type"}),
+    "ListElements": Way("GET", _CONFIG + "/configElements", query={"element_path": "elementTypePath"}),
+    "RetrieveElement": Way("POST", _CONFIG + "/configElements/retrieve", _SAMPLE_ELEMENT, _ELEMENT),
+    "AddElement": Way("POST", _CONFIG + "/configElements/add", _SAMPLE_ELEMENT, _ELEMENT),
+    "UpdateElement": Way("POST", _CONFIG + "/configElements/update", _SAMPLE_ELEMENT, _ELEMENT),
+    "DeleteElement": Way("POST", _CONFIG + "/configElements/delete", _SAMPLE_ELEMENT, _ELEMENT),
+    "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges"),
+    "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges"),
+    "LockDevice": Way("POST", _DEVICE + "/action", {"type": "Lock"}, {"reason": "reason"}),
+    "UnlockDevice": Way("POST", _DEVICE + "/action", {"type": "Unlock"}),
+    "LockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Lock"}, {"reason": "reason"}),
+    "UnlockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Unlock"}),
+    "OverrideLock": Way(
+        "POST", _DEVICE + "/lock/override", {},
+        {"reason": "reason", "expected_holder": "expectedHolder", "expected_epoch": "expectedEpoch"},
+    ),
+    "ShowLock": Way("GET", _DEVICE + "/lock"),
+    "ListLocks": Way("GET", "/inventory/locks", query={"holder": "holder"}),
+    "ListLockEvents": Way("GET", _DEVICE + "/lock/events"),
+    "ListAudit": Way("GET", "/admin/audit"),
+    "AddUser": Console("opensdm user add NAME --group GROUP"),
+    "ListUsers": Console("opensdm user list"),
+    "DisableUser": Console("opensdm user disable NAME"),
+    "EnableUser": Console("opensdm user enable NAME"),
+    "SetPassword": Console("opensdm user passwd NAME"),
+}  # fmt: skip
+
+
+def check_ways(ways: Mapping[str, Way | Console]) -> None:
+    """TypeError for an operation without a way, a way without an operation, and fields that cannot be carried."""
+    sendable = {name for name, cls in REGISTRY.items() if cls.rule.kind is not Kind.MACHINERY and not cls.rule.local}
+    if sendable != ways.keys():
+        odd = ", ".join(sorted(sendable.symmetric_difference(ways)))
+        raise TypeError(f"operations and the ways to recommend them differ: {odd}")
+    for name, way in ways.items():
+        if isinstance(way, Way):
+            _check_way(name, way)
+
+
+def _check_way(name: str, way: Way) -> None:
+    operation = {f.name: f for f in fields(REGISTRY[name])}
+    carried = {*way.places, *way.fields, *way.query}
+    if unknown := carried - operation.keys():
+        raise TypeError(f"{name} has no field {', '.join(sorted(unknown))}")
+    needed = {n for n, f in operation.items() if f.default is MISSING and f.default_factory is MISSING}
+    if lacking := needed - carried:
+        raise TypeError(f"the way to {name} does not carry {', '.join(sorted(lacking))}")
+
+
+check_ways(WAYS)
+
+
+# --------------------------------------------------------------------------------------- rendering
+
+
+def base_url(scheme: str, host: str | None, server: str, public_url: str | None) -> str:
+    """Where clients reach us: as set, else by the `Host` they sent if it is one, else the listening address."""
+    if public_url:
+        return public_url.rstrip("/")
+    if host is None or not _HOST.fullmatch(host):
+        host = server
+    return f"{scheme}://{host}"
+
+
+def render(step: NextStep, base: str, names: Mapping[str, str] | None = None) -> str:
+    """One recommended call as a line of shell. `names`: the wire fields that name the device of an `AssignDevice`."""
+    way = WAYS[step.action]
+    if isinstance(way, Console):
+        return way.command
+    arguments = step.arguments
+    path = _PLACE.sub(lambda place: _in_path(arguments.get(place[1]), place[1]), way.path)
+    asked = {wire: str(arguments[name]) for name, wire in way.query.items() if arguments.get(name) is not None}
+    if step.action == "ListElements":
+        asked.setdefault("elementTypePath", "realmConfig")
+    url = f"{base}{OWN_BASE}{path}{'?' + urlencode(asked) if asked else ''}"
+    if way.body is None:
+        return curl(way.method, url)
+    body = dict(way.body) | dict(names or {}) | _in_body(way, arguments)
+    return curl(way.method, url, strict_json.serialize(body).decode(), _JSON, login=step.action == "Login")
+
+
+def curl(method: str, url: str, body: str | None = None, media_type: str | None = None, *, login: bool = False) -> str:
+    """A curl line that a POSIX shell takes as it stands, whatever the names in it hold."""
+    words = ["curl", "-c" if login else "-b", COOKIES]
+    if method == "HEAD":
+        words.append("-I")
+    elif method != ("GET" if body is None else "POST"):
+        words += ["-X", method]
+    if body is not None:
+        words += ["-H", f"Content-Type: {media_type}", "-d", body]
+    return " ".join(shlex.quote(word) for word in [*words, url])
+
+
+def _in_path(value: Any, name: str) -> str:
+    if value is None:
+        return placeholder(name)
+    return wire_id(value) if isinstance(value, int) else quote(str(value), safe="")
+
+
+def _in_body(way: Way, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, wire in way.fields.items():
+        value = arguments.get(name)
+        if isinstance(value, Element):
+            found |= {key: part for key, part in config_element(value).items() if part is not None}
+        elif value is not None and wire:
+            found[wire] = {"name": value} if wire in ("nfCategory", "nfType") else value
+    return found
+
+
+def placeholder(name: str) -> str:
+    """What stands where only the caller knows the value: `device_id` -> `DEVICE-ID`."""
+    return name.upper().replace("_", "-")

@@ -1,0 +1,126 @@
+"""From wire dictionaries to the fields of operations. What does not fit is MalformedBody with the body to send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from opensdm.core.element import Element
+from opensdm.core.errors import InvalidRequest
+from opensdm.core.lock import OverrideMode
+from opensdm.core.operations import DeviceEnrolment, GroupEnrolment
+from opensdm.doors.rest.routing import Call
+
+Wire = Mapping[str, Any]
+
+
+def action(call: Call, *names: str) -> str:
+    """The `type` of an action, compared without case, as one of `names`; checks what else an action may carry."""
+    asked = str(call.body["type"]).strip()
+    chosen = next((name for name in names if name.lower() == asked.lower()), None)
+    if chosen is None:
+        refuse(call, f"the action type {asked[:60]!r} is not known here; known are {', '.join(names)}", field="type")
+    _check_waiting(call)
+    return chosen
+
+
+def _check_waiting(call: Call) -> None:
+    """What an action asks of the lock beyond holding it: nothing is waited for or leased yet, and that is said."""
+    wait_s = call.body.get("waitSeconds")
+    if wait_s is not None and wait_s < 0:
+        refuse(call, "waitSeconds: expected 0 or more", field="waitSeconds")
+    if call.body.get("leaseSeconds") is not None:
+        refuse(call, "leaseSeconds is not supported: a lock lasts until it is released", field="leaseSeconds")
+    scope = call.body.get("scope")
+    if scope is not None and scope.strip().lower() != "user":
+        refuse(call, "scope: only 'user' is supported: a lock belongs to its user, in every session", field="scope")
+
+
+def override_mode(call: Call) -> OverrideMode:
+    asked = call.body.get("mode")
+    if asked is None:
+        return OverrideMode.NOW
+    try:
+        return OverrideMode(asked.strip().lower())
+    except ValueError:
+        refuse(call, f"mode: expected {' or '.join(OverrideMode)}", field="mode")
+
+
+def refuse(call: Call, why: str, **facts: Any) -> NoReturn:
+    """Raise MalformedBody that shows the body to send."""
+    if call.shape is None:
+        raise InvalidRequest(why, **facts)
+    raise call.shape.missing(call.medium, why, **facts)
+
+
+# --------------------------------------------------------------------------------------- inventory
+
+
+def parameters(call: Call, listed: Sequence[Wire] | None) -> dict[str, str]:
+    """A list of name and value as a mapping. An entry without a value says nothing and is left out."""
+    found: dict[str, str] = {}
+    for item in listed or ():
+        name, value = item.get("name"), item.get("value")
+        if not name:
+            refuse(call, "every parameter needs a name", field="parameters.name")
+        if name in found:
+            refuse(call, f"the parameter {name[:60]!r} is given twice", field="parameters.name")
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def enrolment(call: Call, config: Wire) -> GroupEnrolment:
+    """One group of a clustered network function, with its devices."""
+    devices = tuple(
+        DeviceEnrolment(device.get("name"), parameters(call, device.get("parameters")))
+        for device in config.get("deviceConfigs") or ()
+    )
+    shared = parameters(call, config.get("parameters"))
+    if config.get("name"):
+        shared["name"] = config["name"]
+    return GroupEnrolment(shared, devices)
+
+
+def named(call: Call, field: str) -> str:
+    """The `name` of an object in the body, such as `nfType`."""
+    name = (call.body.get(field) or {}).get("name")
+    if not name:
+        refuse(call, f"{field} needs a name", field=f"{field}.name")
+    return str(name)
+
+
+# --------------------------------------------------------------------------------------- elements
+
+
+def element(call: Call) -> Element:
+    """The element the body is about, its children with it."""
+    return _element(call, call.body)
+
+
+def parent(call: Call) -> Element | None:
+    """What the body names with `parentElement`: the outermost element, with the ones between as its children."""
+    wire: Wire | None = call.body.get("parentElement")
+    if wire is None:
+        return None
+    chain = _element(call, wire)
+    while (wire := wire.get("parentElement")) is not None:
+        outer = _element(call, wire)
+        chain = replace(outer, children=(*outer.children, chain))
+    return chain
+
+
+def _element(call: Call, wire: Wire) -> Element:
+    path = (wire.get("elementTypePath") or "").strip()
+    if not path:
+        refuse(call, "every element needs an elementTypePath", field="elementTypePath")
+    attributes: dict[str, str] = {}
+    for item in wire.get("attributes") or ():
+        name = item.get("name")
+        if not name:
+            refuse(call, f"every attribute of {path[:60]} needs a name", field="attributes.name")
+        if name in attributes:
+            refuse(call, f"the attribute {name[:60]!r} of {path[:60]} is given twice", field="attributes.name")
+        attributes[name] = item.get("value") or ""
+    return Element(path, attributes, tuple(_element(call, child) for child in wire.get("childrenElements") or ()))

@@ -75,17 +75,22 @@ def _lacks(attribute: AttributeType, element: Element) -> bool:
 
 
 def items(attribute: AttributeType, value: str) -> list[str]:
-    """The values of a list attribute, or the one value of any other."""
+    """The values of a list attribute, or the one value of any other.
+
+    A delimiter inside a value has a backslash before it, and so has a backslash that would read as one.
+    """
     if attribute.delimiter is None:
         return [value]
-    escaped = re.escape(attribute.delimiter)
-    parts = re.findall(rf"(?:\\.|(?!{escaped}).)+", value, re.DOTALL)
-    return [text for part in parts if (text := part.strip().replace("\\" + attribute.delimiter, attribute.delimiter))]
+    delimiter = re.escape(attribute.delimiter)
+    parts = re.findall(rf"(?:\\(?:\\|{delimiter})|(?!{delimiter}).)+", value, re.DOTALL)
+    return [re.sub(rf"\\(\\|{delimiter})", r"\1", text) for part in parts if (text := part.strip())]
 
 
 def joined(delimiter: str, values: Iterable[str]) -> str:
-    """A list as one string; `items` reads it back, even where a value contains the delimiter."""
-    return delimiter.join(v.replace(delimiter, "\\" + delimiter) for v in values if v)
+    """A list as one string; `items` reads it back, whatever the values are."""
+    ambiguous = re.compile(rf"\\{{2,}}|\\(?={re.escape(delimiter)}|\Z)")
+    shown = (ambiguous.sub(lambda run: run[0] * 2, value) for value in values if value)
+    return delimiter.join(value.replace(delimiter, "\\" + delimiter) for value in shown)
 
 
 def comparable(attribute: AttributeType | None, value: str) -> str:

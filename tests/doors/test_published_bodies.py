@@ -150,7 +150,7 @@ CATEGORY = {
 CHANGE = {"name": "r1", "operation": "created", "timestamp": "2024-01-02 03:04:05", "elementTypePath": "realmConfig"}
 SNMP_MODE = {
     "name": "snmp.mode", "value": "v1v2", "description": "SNMP mode", "readOnly": True,
-    "validLists": {"valueList": ["v1v2", "v3"]},
+    "valueType": "SingleSelection", "validLists": {"valueList": ["v1v2", "v3"]},
 }  # fmt: skip
 PAGE = {"limitation": 50, "numberOfElements": 1, "offset": 1, "total": 1}
 
@@ -166,9 +166,9 @@ WRITES: list[tuple[Shape, dict[str, Any], str, str, str]] = [
     (resources.DEVICE, {"groupParameters": [SNMP_MODE], "connectivityStatus": False}, "flat",
      "<device><connectivityStatus>false</connectivityStatus><groupParameters><description>SNMP mode</description>"
      "<name>snmp.mode</name><readOnly>true</readOnly><value>v1v2</value><validLists><valueList>v1v2</valueList>"
-     "<valueList>v3</valueList></validLists></groupParameters></device>",
+     "<valueList>v3</valueList></validLists><valueType>SingleSelection</valueType></groupParameters></device>",
      '{"connectivityStatus":false,"groupParameters":[{"description":"SNMP mode","name":"snmp.mode","readOnly":true,'
-     '"value":"v1v2","validLists":{"valueList":["v1v2","v3"]}}]}'),
+     '"value":"v1v2","validLists":{"valueList":["v1v2","v3"]},"valueType":"SingleSelection"}]}'),
     (resources.DEVICE_GROUP, GROUP, "flat",
      "<deviceGroup><fullName>West</fullName><id>ID11</id><isHidden>false</isHidden><name>West</name>"
      "<parentGroupId>ID0</parentGroupId></deviceGroup>",

@@ -45,6 +45,8 @@ def test_a_namespace_shows_in_the_tag_and_nil_is_known() -> None:
     "body",
     [
         b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+        b"<!DOCTYPE a><a/>",
+        b"<!DOCTYPE a [<!ELEMENT a ANY>]><a/>",
         b'<!DOCTYPE a SYSTEM "http://127.0.0.1:9/x.dtd"><a/>',
         b'<?xml version="1.0"?>\n<!-- c -->\n<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
         b'<!DOCTYPE a [<!ENTITY l "lol"><!ENTITY m "&l;&l;&l;&l;&l;&l;&l;&l;"><!ENTITY n "&m;&m;&m;&m;">]><a>&n;</a>',

@@ -270,7 +270,7 @@ class Many(Field):
         return items
 
     def from_json(self, value: Any, reading: Reading) -> list[Any]:
-        if type(value) is dict and len(value) == 1 and self.nested in value:
+        if type(value) is dict and self.nested in value:
             value = value[self.nested]
         values = value if type(value) is list else [] if value is None else [value]
         items = []

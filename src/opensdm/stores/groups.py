@@ -99,7 +99,8 @@ class Groups(Repository):
             "parentGroupFullName": (),
         }
         if filters.keys() & {"fullName", "parentGroupFullName"}:
-            own, parent = full_names(), full_names().alias("parents")
+            own = full_names()
+            parent = own.alias("parent")
             query = query.join(own, own.c.group_id == device_group.c.group_id)
             query = query.outerjoin(parent, parent.c.group_id == device_group.c.parent_id)
             texts["fullName"] = (own.c.full_name, own.c.home_name)

@@ -378,7 +378,7 @@ class LockMachine(RuleBasedStateMachine):
         for device_id, row in zip(self.ids, self.model, strict=True):
             listing = await house.gate.execute(house.local, ListLockEvents(device_id=device_id))
             holder, epoch = None, 0
-            for event in reversed(listing.items):
+            for event in listing.items:
                 assert event.epoch >= epoch, "I4: an epoch fell"
                 assert event.kind is not EventKind.TAKEN or event.epoch > epoch, "I4: a grant kept an old epoch"
                 holder, epoch = event.holder_name, event.epoch

@@ -108,6 +108,12 @@ def unavailable(error: Exception) -> StoreUnavailable:
     return failure
 
 
+def _translated(error: Exception, *, outage: bool) -> Exception:
+    if sqlstate(error) == "25006" or "readonly database" in str(error):
+        return HouseRuleBroken("a read tried to write")
+    return unavailable(error) if outage else error
+
+
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a driver error, if it carries one."""
     original = getattr(error, "orig", None)
@@ -189,7 +195,7 @@ class SqliteDatabase:
             with connection.begin():
                 return _run_to_end(_started(work, _InThread(connection)))
         except (DBAPIError, sqlite3.Error) as error:
-            raise (unavailable(error) if _is_outage(error) else error) from error
+            raise _translated(error, outage=_is_outage(error)) from error
 
     def _connection(self, engine: Engine) -> BlockingConnection:
         connection: BlockingConnection | None = getattr(self._held, "connection", None)
@@ -280,7 +286,7 @@ class PostgresDatabase:
         except (OSError, TimeoutError) as error:
             raise unavailable(error) from error
         except SQLAlchemyError as error:
-            raise (unavailable(error) if _is_lost(error) else error) from error
+            raise _translated(error, outage=_is_lost(error)) from error
 
     @staticmethod
     def _engine(url: URL, size: int, **settings: str) -> AsyncEngine:

@@ -80,7 +80,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
         b'{"a":' * (MIB // 5),
         b"1" * MIB,
         b'"' * MIB,
-        b"[" * 65 + b'"' + b'\\"' * (MIB // 2 - 40) + b"\\",
+        b"[" + b"[]," * 65 + b'"' + b'\\"' * (MIB // 2 - 200) + b"\\",
         b"," * MIB,
         b"[" + b"[]," * (MIB // 3 - 1) + b"[]]",
     ],

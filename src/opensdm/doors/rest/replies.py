@@ -83,7 +83,7 @@ def device(shown: DeviceShown) -> Wire:
         "nfName": d.nf_name,
         "parentGroupId": wire_id(d.group_id),
         "platformInfo": {"platform": d.platform, "serialNumber": d.serial_number},
-        "softwareInfo": {"configVersion": d.config_version or None, "version": d.software_version or None},
+        "softwareInfo": _software_info(d),
     }
 
 
@@ -97,6 +97,12 @@ def managed_device(shown: DeviceShown) -> Wire:
         "status": d.status,
         "statusChangeTime": None if d.status_changed_us is None else published(d.status_changed_us),
     }
+
+
+def _software_info(d: Device) -> Wire | None:
+    """Nothing before the device has answered once."""
+    wire = {"configVersion": d.config_version or None, "version": d.software_version or None}
+    return wire if any(wire.values()) else None
 
 
 def _bootstrap_state(d: Device) -> str:

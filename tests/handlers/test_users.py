@@ -1,0 +1,95 @@
+"""Accounts: who may do what to whom."""
+
+import pytest
+
+from opensdm.core.errors import AlreadyExists, Conflict, Forbidden, InvalidRequest, LoginFailed, NotFound, NotLoggedIn
+from opensdm.core.operations import (
+    AddUser,
+    DisableUser,
+    EnableUser,
+    ListUsers,
+    LockDevice,
+    SetPassword,
+    ShowLock,
+    ShowSession,
+)
+from tests.gatehouse import USERS, House
+
+
+async def test_administrators_add_and_list_users(house: House) -> None:
+    user = await house.do("admin", AddUser(user_name="Dora-1", group="Monitors", password="s3cret-pw"))
+    assert (user.user_name, user.group, user.disabled) == ("Dora-1", "monitors", False)
+    listing = await house.do("admin", ListUsers())
+    assert {u.user_name for u in listing.items} == {*USERS, "Dora-1"}
+    assert listing.total == len(USERS) + 1
+    for name in ("alice", "mona"):
+        with pytest.raises(Forbidden):
+            await house.do(name, ListUsers())
+    assert (await house.do("carol", ListUsers())).total == listing.total
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "password", "error"),
+    [
+        ("ALICE", "monitors", "s3cret-pw", AlreadyExists),
+        ("dora", "pilots", "s3cret-pw", InvalidRequest),
+        ("do", "monitors", "s3cret-pw", InvalidRequest),
+        ("1dora", "monitors", "s3cret-pw", InvalidRequest),
+        ("monitors", "monitors", "s3cret-pw", InvalidRequest),
+        ("system", "monitors", "s3cret-pw", InvalidRequest),
+        ("dora", "monitors", "short-1", InvalidRequest),
+        ("dora", "monitors", "nodigits", InvalidRequest),
+        ("dora", "monitors", "12345678", InvalidRequest),
+    ],
+)
+async def test_wrong_accounts_are_refused(house: House, name: str, group: str, password: str, error: type) -> None:
+    with pytest.raises(error) as refused:
+        await house.do("admin", AddUser(user_name=name, group=group, password=password))
+    assert password not in str(refused.value)
+    assert (await house.do("admin", ListUsers())).total == len(USERS)
+
+
+async def test_disabling_ends_sessions_and_orphans_locks(house: House) -> None:
+    device_id = await house.enrol("edge-a")
+    await house.do("alice", LockDevice(device_id=device_id))
+    assert (await house.do("admin", DisableUser(user_name="Alice"))).disabled
+    with pytest.raises(NotLoggedIn):
+        await house.do("alice", ShowSession())
+    with pytest.raises(LoginFailed):
+        await house.caller("alice", again=True)
+    view = await house.do("bob", ShowLock(device_id=device_id))
+    assert (view.row.holder_name, view.orphaned, view.holder_logged_in) == ("alice", True, False)
+    assert not (await house.do("admin", EnableUser(user_name="alice"))).disabled
+    await house.caller("alice", again=True)
+    assert not (await house.do("bob", ShowLock(device_id=device_id))).orphaned
+    with pytest.raises(NotFound, match="nobody"):
+        await house.do("admin", EnableUser(user_name="nobody"))
+
+
+async def test_the_last_administrator_stays(house: House) -> None:
+    with pytest.raises(Conflict, match="last administrator"):
+        await house.gate.execute(house.local, DisableUser(user_name="admin"))
+    await house.do("admin", AddUser(user_name="second", group="administrators", password="s3cret-pw"))
+    await house.gate.execute(house.local, DisableUser(user_name="admin"))
+    with pytest.raises(Conflict, match="last administrator"):
+        await house.gate.execute(house.local, DisableUser(user_name="second"))
+
+
+async def test_a_new_password_ends_the_sessions_of_the_old(house: House) -> None:
+    mine, other = await house.caller("admin", again=True), await house.caller("admin", again=True)
+    bobs = await house.caller("bob", again=True)
+    await house.gate.execute(mine, SetPassword(user_name="admin", password="another-1"))
+    await house.gate.execute(mine, SetPassword(user_name="bob", password="another-2"))
+    await house.gate.execute(mine, ShowSession())
+    for ended in (other, bobs):
+        with pytest.raises(NotLoggedIn):
+            await house.gate.execute(ended, ShowSession())
+    with pytest.raises(LoginFailed):
+        await house.caller("bob", again=True)
+    with pytest.raises(InvalidRequest):
+        await house.gate.execute(mine, SetPassword(user_name="bob", password="short"))
+
+
+async def test_li_administrators_do_not_manage_administrators(house: House) -> None:
+    with pytest.raises(Forbidden):
+        await house.do("carol", DisableUser(user_name="admin"))

@@ -192,10 +192,10 @@ async def _read(content: bytes) -> Envelope:
 
 
 def refused(answer: Answer, what: str, hide: Collection[str] = ()) -> Rejected:
-    """What a definite no of the device is, with its own words, in which secrets of `hide` are struck out."""
+    """What a definite no of the device is, with its own words; the secrets of `hide` are struck out."""
     meaning = _MEANINGS.get(answer.status, f"it answered with status {answer.status}")
-    said = f": {words(answer, hide)}" if answer.envelope.message else ""
-    return Rejected(f"the device refused {what}: {meaning}{said}", status=answer.status)
+    said = f": {answer.envelope.message}" if answer.envelope.message else ""
+    return Rejected(struck_out(f"the device refused {what}: {meaning}{said}", hide), status=answer.status)
 
 
 def words(answer: Answer, hide: Collection[str] = ()) -> str:

@@ -241,16 +241,14 @@ class AcmeSbcConnection:
         params: Params = (),
         body: bytes | None = None,
     ) -> Answer:
-        """One write in one step. A forgotten token is replaced once, unless a lock went with it."""
+        """One write in one step. 401 is not tried again here: a lock would have gone with the token.
+
+        The lock itself is asked for right after a read, which replaces a forgotten token.
+        """
         await self._keep_token(unit)
-        held = self._holds(unit)
 
         async def send(send_before: float) -> Answer:
-            answer = await unit.send(method, path, send_before, params, body)
-            if answer.status == 401 and not held:
-                await unit.log_in()
-                answer = await unit.send(method, path, send_before, params, body)
-            return answer
+            return await unit.send(method, path, send_before, params, body)
 
         answer = await self._guard.step(permit, WRITE_LIMIT_S, send)
         if answer.status == 401:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 
 from opensdm.core.errors import AlreadyExists, Conflict, HouseRuleBroken, InvalidRequest, NotEmpty, NotFound
@@ -23,6 +26,11 @@ async def change_group(store: OpenStore, group_id: int, name: str, parent_id: in
     return await store.write(
         lambda tx: tx.inventory.change_group(group_id, group_name=name, parent_id=parent_id, top_level=False)
     )
+
+
+async def at_once(*changes: Awaitable[DeviceGroup]) -> list[str]:
+    """What several changes sent at the same moment came to, by class."""
+    return sorted(type(outcome).__name__ for outcome in await asyncio.gather(*changes, return_exceptions=True))
 
 
 async def group_named(store: OpenStore, full_name: str) -> DeviceGroup:
@@ -89,6 +97,17 @@ class InventoryContract:
             with pytest.raises(Conflict, match="beneath"):
                 await change_group(store, west.group_id, "West", place)
         assert (await store.read(lambda tx: tx.inventory.group(deep.group_id))).full_name == "Home/West/Lab/Deep"
+
+    async def test_changes_of_the_tree_at_the_same_time_come_one_after_the_other(self, store: OpenStore) -> None:
+        a, b = await add_group(store, "A"), await add_group(store, "B")
+        for number in range(5):
+            under_b, under_a = (a.group_id, "A", b.group_id), (b.group_id, "B", a.group_id)
+            outcomes = await at_once(*(change_group(store, *move) for move in (under_b, under_a)))
+            assert outcomes == ["Conflict", "DeviceGroup"]
+            for group in (a, b):
+                await change_group(store, group.group_id, group.group_name)
+            outcomes = await at_once(*(add_group(store, f"twin-{number}") for _ in range(4)))
+            assert outcomes == [*["AlreadyExists"] * 3, "DeviceGroup"]
 
     async def test_only_empty_groups_are_deleted(self, store: OpenStore) -> None:
         west = await add_group(store, "West")

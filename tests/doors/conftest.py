@@ -43,7 +43,7 @@ class Rest:
             method,
             f"{BASE}/rest/{self.version}{path}",
             content=content,
-            headers={name: value for name, value in sent.items() if value is not None},
+            headers={name: value.encode("latin-1") for name, value in sent.items() if value is not None},
         )
 
     async def get(self, path: str, **headers: str | None) -> httpx2.Response:

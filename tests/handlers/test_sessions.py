@@ -68,6 +68,15 @@ async def test_failures_look_alike(house: House) -> None:
     assert {e.user_name for e in listing.items} == {"alice", "nobody", "bob", "system", "-"}
 
 
+async def test_a_disabled_users_right_password_counts_as_a_failure(house: House) -> None:
+    await house.do("admin", DisableUser(user_name="bob"))
+    for _ in range(FREE_FOR_USER):
+        with pytest.raises(LoginFailed):
+            await log_in(house, "bob")
+    with pytest.raises(TooManyAttempts):
+        await log_in(house, "bob")
+
+
 async def test_a_long_password_is_refused_like_any_wrong_one(house: House) -> None:
     with pytest.raises(LoginFailed):
         await log_in(house, "alice", PASSWORD + "x" * 100_000)

@@ -60,6 +60,8 @@ async def test_disabling_ends_sessions_and_orphans_locks(house: House) -> None:
     view = await house.do("bob", ShowLock(device_id=device_id))
     assert (view.row.holder_name, view.orphaned, view.holder_logged_in) == ("alice", True, False)
     assert not (await house.do("admin", EnableUser(user_name="alice"))).disabled
+    with pytest.raises(NotLoggedIn):
+        await house.do("alice", ShowSession())
     await house.caller("alice", again=True)
     assert not (await house.do("bob", ShowLock(device_id=device_id))).orphaned
     with pytest.raises(NotFound, match="nobody"):

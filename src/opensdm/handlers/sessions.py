@@ -56,7 +56,7 @@ class Attempt:
             until.append(own_us + _delay_us(own - FREE_FOR_USER))
         if place >= FREE_FOR_ADDRESS:
             until.append(place_us + _delay_us(place - FREE_FOR_ADDRESS))
-        if own and anywhere >= FREE_FROM_ANYWHERE and not known:
+        if anywhere >= FREE_FROM_ANYWHERE and not known:
             until.append(own_us + LONGEST_DELAY_S * SECOND_US)
         return max(until)
 

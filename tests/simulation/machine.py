@@ -7,15 +7,16 @@ shows it must be the model's. A crash drops the server where it stands and start
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from opensdm.core.errors import SdmError
+from opensdm.core.errors import HouseRuleBroken, SdmError
 from opensdm.core.lock import EventKind, OverrideMode
 from opensdm.core.operations import (
     AddNetworkFunction,
@@ -43,8 +44,34 @@ T = TypeVar("T")
 WORKERS = st.sampled_from(["alice", "bob", "carol"])
 ANYONE = st.sampled_from(["alice", "bob", "carol", "admin"])
 MEMBER = st.integers(0, 1)
+PICK = st.integers(0, 5)
 DOORS = st.sampled_from(["rest", "soap", "web", "cli"])
 _names = itertools.count(1)
+
+
+class Caught(BaseException):
+    """The machine saw a fault. No Exception, so that Hypothesis neither replays nor shrinks the history."""
+
+
+def watched(body: Callable[..., None]) -> Callable[..., None]:
+    """On a stage with a planted fault, the first thing seen ends the run."""
+
+    @functools.wraps(body)
+    def run(self: LockMachine, **drawn: Any) -> None:
+        try:
+            body(self, **drawn)
+        except (AssertionError, HouseRuleBroken) as seen:
+            self.failed = True
+            if self.stage.planted:
+                raise Caught(f"{type(seen).__name__} in {body.__name__}: {seen}") from seen
+            raise
+
+    return run
+
+
+def step(**drawn: Any) -> Callable[[Callable[..., None]], Any]:
+    """A rule that is watched."""
+    return lambda body: rule(**drawn)(watched(body))
 
 
 @dataclass
@@ -77,6 +104,7 @@ class Stage:
     open: Callable[[Workbench], Awaitable[House]]
     house: House
     bench: Workbench
+    planted: bool = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(work, 30))
@@ -86,6 +114,7 @@ class LockMachine(RuleBasedStateMachine):
     """Subclassed with a `stage` for each database and each planted fault."""
 
     stage: ClassVar[Stage]
+    failed = False
 
     @initialize()
     def enrol(self) -> None:
@@ -134,11 +163,11 @@ class LockMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------ locks
 
-    @rule(user=ANYONE, member=MEMBER, door=DOORS)
+    @step(user=ANYONE, member=MEMBER, door=DOORS)
     def lock(self, user: str, member: int, door: str) -> None:
         self.expect(self.do(user, LockDevice(device_id=self.ids[member]), door), self._lock(user, [member]))
 
-    @rule(user=ANYONE)
+    @step(user=ANYONE)
     def lock_group(self, user: str) -> None:
         got = self.do(user, LockGroup(nf_id=self.nf_id, group_id=self.nf_id))
         self.expect(got, self._lock(user, [0, 1]))
@@ -158,11 +187,11 @@ class LockMachine(RuleBasedStateMachine):
             row.untold.discard(user)
         return "SUCCESS"
 
-    @rule(user=ANYONE, member=MEMBER, door=DOORS)
+    @step(user=ANYONE, member=MEMBER, door=DOORS)
     def unlock(self, user: str, member: int, door: str) -> None:
         self.expect(self.do(user, UnlockDevice(device_id=self.ids[member]), door), self._unlock(user, [member]))
 
-    @rule(user=ANYONE)
+    @step(user=ANYONE)
     def unlock_group(self, user: str) -> None:
         self.expect(self.do(user, UnlockGroup(nf_id=self.nf_id, group_id=self.nf_id)), self._unlock(user, [0, 1]))
 
@@ -177,7 +206,7 @@ class LockMachine(RuleBasedStateMachine):
             row.untold.discard(user)
         return "SUCCESS"
 
-    @rule(member=MEMBER, mode=st.sampled_from(OverrideMode), transfer=st.booleans())
+    @step(member=MEMBER, mode=st.sampled_from(OverrideMode), transfer=st.booleans())
     def override(self, member: int, mode: OverrideMode, transfer: bool) -> None:
         row = self.model[member]
         operation = OverrideLock(device_id=self.ids[member], reason="outage", mode=mode, transfer=transfer)
@@ -195,11 +224,11 @@ class LockMachine(RuleBasedStateMachine):
         if transfer and not row.foreign_work("admin"):
             row.holder, row.epoch = "admin", row.epoch + 1
 
-    @rule(user=WORKERS, member=MEMBER)
+    @step(user=WORKERS, member=MEMBER)
     def override_without_privilege(self, user: str, member: int) -> None:
         self.expect(self.do(user, OverrideLock(device_id=self.ids[member], reason="mine!")), "FORBIDDEN")
 
-    @rule(user=WORKERS, member=MEMBER, operation=st.sampled_from([LockDevice, UnlockDevice, DiscardChanges]))
+    @step(user=WORKERS, member=MEMBER, operation=st.sampled_from([LockDevice, UnlockDevice, DiscardChanges]))
     def carry_a_stale_epoch(self, user: str, member: int, operation: type[Any]) -> None:
         stale = self.model[member].epoch + 1
         self.expect(self.do(user, operation(device_id=self.ids[member], epoch=stale)), "LOCK_LOST")
@@ -207,7 +236,7 @@ class LockMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------ work
 
-    @rule(user=ANYONE, member=MEMBER, door=DOORS)
+    @step(user=ANYONE, member=MEMBER, door=DOORS)
     def change(self, user: str, member: int, door: str) -> None:
         """A guarded change without a claim."""
         got = self.do(user, DiscardChanges(device_id=self.ids[member]), door)
@@ -221,7 +250,7 @@ class LockMachine(RuleBasedStateMachine):
             return "DEVICE_LOCKED"
         return "DEVICE_BUSY" if exclusive and row.work else "SUCCESS"
 
-    @rule(user=ANYONE, member=MEMBER)
+    @step(user=ANYONE, member=MEMBER)
     def begin_work(self, user: str, member: int) -> None:
         row = self.model[member]
         wanted = self._admission(user, row, exclusive=True)
@@ -245,11 +274,14 @@ class LockMachine(RuleBasedStateMachine):
         assert isinstance(error, SdmError), error
         return error.code, None
 
-    @precondition(lambda self: any(row.work for row in self.model))
-    @rule(data=st.data())
-    def step_work(self, data: st.DataObject) -> None:
+    # What is drawn never depends on what happened: a race may end either way, and Hypothesis must not care.
+
+    @step(pick=PICK)
+    def step_work(self, pick: int) -> None:
         """A write to the device: allowed unless fenced, and never while another user holds the device."""
-        row, work = self._some_work(data)
+        if (some := self._some_work(pick)) is None:
+            return
+        row, work = some
         before = len(self.stage.bench.writes)
         error = self.run(self._order(work.job, "write"))
         if work.fenced:
@@ -261,17 +293,19 @@ class LockMachine(RuleBasedStateMachine):
             assert error is None, error
             assert len(self.stage.bench.writes) == before + 1
 
-    @precondition(lambda self: any(row.work for row in self.model))
-    @rule(data=st.data())
-    def end_work(self, data: st.DataObject) -> None:
-        row, work = self._some_work(data)
+    @step(pick=PICK)
+    def end_work(self, pick: int) -> None:
+        if (some := self._some_work(pick)) is None:
+            return
+        row, work = some
         work.job.orders.put_nowait("end")
         code = self.run(self._finish(work.job))
         self.expect(code, "LOCK_LOST" if work.fenced else "SUCCESS")
         self._drop(row, work)
 
-    def _some_work(self, data: st.DataObject) -> tuple[ModelLock, ModelWork]:
-        return data.draw(st.sampled_from([(row, w) for row in self.model for w in (*row.work, *self._fenced(row))]))
+    def _some_work(self, pick: int) -> tuple[ModelLock, ModelWork] | None:
+        running = [(row, work) for row in self.model for work in (*row.work, *self._fenced(row))]
+        return running[pick % len(running)] if running else None
 
     @staticmethod
     async def _order(job: Job, order: str) -> SdmError | None:
@@ -301,9 +335,20 @@ class LockMachine(RuleBasedStateMachine):
             if work in works:
                 works.remove(work)
 
+    @step(user=WORKERS, member=MEMBER, mode=st.sampled_from(OverrideMode))
+    def override_mid_work(self, user: str, member: int, mode: OverrideMode) -> None:
+        """The story of an outage in one go: she locks, works, is overridden, and goes on writing."""
+        row = self.model[member]
+        if row.holder or row.work or self._fenced(row) or row.untold:
+            return
+        self.lock(user=user, member=member, door="rest")
+        self.begin_work(user=user, member=member)
+        self.override(member=member, mode=mode, transfer=False)
+        self.step_work(pick=0)
+
     # ------------------------------------------------------------------------------ races
 
-    @rule(first=WORKERS, second=WORKERS, member=MEMBER)
+    @step(first=WORKERS, second=WORKERS, member=MEMBER)
     def race(self, first: str, second: str, member: int) -> None:
         """A lock and foreign work asked for at the same instant: never both."""
         row = self.model[member]
@@ -332,7 +377,7 @@ class LockMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------ crash
 
-    @rule()
+    @step()
     def crash(self) -> None:
         """The server dies where it stands; locks survive, running work is interrupted."""
         self.run(self.stage.house.crash())
@@ -347,6 +392,7 @@ class LockMachine(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------ what must hold
 
     @invariant()
+    @watched
     def locks_are_the_models(self) -> None:
         if not hasattr(self, "ids"):
             return
@@ -360,8 +406,9 @@ class LockMachine(RuleBasedStateMachine):
         views = [await house.gate.execute(house.local, ShowLock(device_id=d)) for d in self.ids]
         return {view.row.device_id: view for view in views}
 
+    @watched
     def teardown(self) -> None:
-        if not hasattr(self, "ids"):
+        if not hasattr(self, "ids") or self.failed:
             return
         self.run(self._end_everything())
         self.run(self._replay())

@@ -43,7 +43,7 @@ class Rest:
             method,
             f"{BASE}/rest/{self.version}{path}",
             content=content,
-            headers={name: value.encode("latin-1") for name, value in sent.items() if value is not None},
+            headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items() if value is not None],
         )
 
     async def get(self, path: str, **headers: str | None) -> httpx2.Response:
@@ -90,11 +90,14 @@ def app(house: House, settings: RestSettings) -> App:
     return build_app(house.gate, settings)
 
 
+def client_of(app: Any) -> httpx2.AsyncClient:
+    """A client that reaches the application without a socket, from a network address."""
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711)))
+
+
 @pytest.fixture
-async def http(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    # A session's cookie must not be sent behind a test's back.
-    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
-    async with httpx2.AsyncClient(transport=transport) as http:
+async def http(app: App) -> AsyncIterator[httpx2.AsyncClient]:
+    async with client_of(app) as http:
         yield http
 
 
@@ -104,9 +107,9 @@ def connect(http: httpx2.AsyncClient) -> Connect:
 
     async def make(user: str | None = None, version: str = "v1.3", medium: str = "json") -> Rest:
         client = Rest(http, version, medium)
-        http.cookies.clear()
         if user is not None:
             await client.log_in(user)
+        # The cookie of one session must not be sent with the calls of another.
         http.cookies.clear()
         return client
 

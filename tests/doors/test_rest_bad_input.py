@@ -7,12 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from opensdm.doors.rest.app import ENDPOINTS, RestSettings, build_app
 from tests.doors import wire
-from tests.doors.conftest import BASE, Connect, Rest
+from tests.doors.conftest import BASE, Connect, Rest, client_of
 from tests.doors.test_rest_locking import state_of
 from tests.doors.wire import listed, read, refused
 from tests.gatehouse import House, house_with_users
@@ -234,8 +233,7 @@ async def test_unknown_things_are_404(
     house: House, connect: Connect, tmp_path: Path, version: str, medium: str
 ) -> None:
     await house.enrol("edge-a")
-    client, before = await connect("alice", version, medium), None
-    before = state_of(tmp_path)
+    client, before = await connect("alice", version, medium), state_of(tmp_path)
     for device in ("ID99", "ID0", "7", "id3", "ID03", "ID999999999999999999999", "edge-a", "ID3x", "%00", "ID-1"):
         for path in (f"/inventory/deviceMgmt/devices/{device}", f"/configuration/devices/{device}/loadConfig"):
             refused(await client.get(path), 404, "NOT_FOUND")
@@ -348,9 +346,7 @@ async def test_bad_times(connect: Connect, value: str) -> None:
 # --------------------------------------------------------------------------------------- failures
 
 
-async def test_a_bug_is_logged_and_not_told(
-    house: House, connect: Connect, http: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_bug_is_logged_and_not_told(house: House, connect: Connect, capsys: pytest.CaptureFixture[str]) -> None:
     """The id in the reply finds the log entry; nothing of the fault itself leaves the server."""
     client = await connect("alice", "v1.4", "json")
     house.gate.reader = None  # type: ignore[assignment]
@@ -362,21 +358,20 @@ async def test_a_bug_is_logged_and_not_told(
 
 async def test_the_store_away(own_postgres: PostgresServer, tmp_path: Path) -> None:
     """A database that does not answer is said as such, with when to come back."""
-    async with house_with_users(own_postgres.url(own_postgres.create_database()), tmp_path) as house:
-        transport = httpx2.ASGITransport(app=build_app(house.gate))
-        async with httpx2.AsyncClient(transport=transport) as http:
-            clients = [await Rest(http, version, "xml").log_in("alice") for version in ("v1.3", "v1.4")]
-            own_postgres.stop()
-            for client in clients:
-                answer = await client.get("/inventory/deviceMgmt/devices")
-                refused(answer, 503, "UNAVAILABLE")
-                assert answer.headers["Retry-After"] == "2"
-            own_postgres.start()
+    url = own_postgres.url(own_postgres.create_database())
+    async with house_with_users(url, tmp_path) as house, client_of(build_app(house.gate)) as http:
+        clients = [await Rest(http, version, "xml").log_in("alice") for version in ("v1.3", "v1.4")]
+        own_postgres.stop()
+        for client in clients:
+            answer = await client.get("/inventory/deviceMgmt/devices")
+            refused(answer, 503, "UNAVAILABLE")
+            assert answer.headers["Retry-After"] == "2"
+        own_postgres.start()
 
 
 async def test_a_smaller_limit(house: House) -> None:
     app = build_app(house.gate, RestSettings(max_body_bytes=1024, public_url="https://sdm.example:9443/"))
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as http:
+    async with client_of(app) as http:
         client = await Rest(http, "v1.4", "json").log_in("alice")
         body = wire.simple("json", "deviceGroup", name="x" * 1024)
         answer = refused(await client.post("/inventory/deviceMgmt/deviceGroups", body), 413, "INVALID_REQUEST")

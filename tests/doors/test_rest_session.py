@@ -138,7 +138,7 @@ async def test_a_list_needs_its_type_and_pages(house: House, connect: Connect, s
     assert {k: int(v) for k, v in page["pageInfo"].items()} == {"limitation": 1, "numberOfElements": 1, "offset": 2}
     exact = read(await own.get(f"{config}/configElements?elementTypePath=realmConfig&offset=2&limitation=1"))
     assert int(exact["pageInfo"]["total"]) == total
-    assert list(exact)[0] == "pageInfo"
+    assert next(iter(exact)) == "pageInfo"
 
     bob = await connect("bob", "v1.3", medium)
     assert not members(await bob.get(f"{config}/configurationChanges"), "changedConfigElements")

@@ -15,7 +15,8 @@ NF = {
         {{"name":"username","value":"netops"}},{{"name":"password","value":"Sbc-secret-1"}},
         {{"name":"transport","value":"http"}},{{"name":"read.only","value":"{read_only}"}}]}}""",
     "xml": """<?xml version="1.0"?><nfConfig><name>{name}</name><parentGroupFullName>Home</parentGroupFullName>
-        <nfCategory><name>SP Edge &amp; Core</name><product>Session Delivery</product><vendor>Oracle</vendor></nfCategory>
+        <nfCategory><name>SP Edge &amp; Core</name><product>Session Delivery</product><vendor>Oracle</vendor>
+        </nfCategory>
         <nfType><name>Device</name></nfType>
         <parameters><name>primary.ip</name><value>{address}</value></parameters>
         <parameters><name>username</name><value>netops</value></parameters>

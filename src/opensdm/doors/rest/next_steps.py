@@ -58,11 +58,12 @@ _GROUPS = "/inventory/deviceMgmt/deviceGroups"
 _FUNCTIONS = "/inventory/nfMgmt/nfs"
 _CATEGORIES = "/inventory/nfMgmt/nfCategories"
 _FUNCTION_GROUP = _FUNCTIONS + "/{nf_id}/groups/{group_id}"
+_GROUP_FIELDS = {"group_name": "name", "parent_full_name": "parentGroupFullName"}
 _ELEMENT = {"element": ""}
 _SAMPLE_ELEMENT = resources.CONFIG_ELEMENT.sample
 
 WAYS: Mapping[str, Way | Console] = {
-    "Login": Way("POST", "/admin/login", {}, {"user_name": "userName", "password": "password"}),
+    "Login": Way("POST", "/admin/login", resources.LOGIN.sample, {"user_name": "userName", "password": "password"}),
     "Logout": Way("POST", "/admin/logout"),
     "ShowSession": Way("GET", "/admin/session"),
     "ShowServer": Way("GET", "/admin/serverInfo"),
@@ -71,10 +72,8 @@ WAYS: Mapping[str, Way | Console] = {
     "ReadDeviceFacts": Way("GET", _DEVICE + "/facts"),
     "ListDeviceGroups": Way("GET", _GROUPS),
     "ShowDeviceGroup": Way("GET", _GROUPS + "/{group_id}"),
-    "AddDeviceGroup": Way("POST", _GROUPS, {}, {"group_name": "name", "parent_full_name": "parentGroupFullName"}),
-    "ChangeDeviceGroup": Way(
-        "PUT", _GROUPS + "/{group_id}", {}, {"group_name": "name", "parent_full_name": "parentGroupFullName"}
-    ),
+    "AddDeviceGroup": Way("POST", _GROUPS, resources.NEW_DEVICE_GROUP.sample, _GROUP_FIELDS),
+    "ChangeDeviceGroup": Way("PUT", _GROUPS + "/{group_id}", resources.CHANGED_DEVICE_GROUP.sample, _GROUP_FIELDS),
     "DeleteDeviceGroup": Way("DELETE", _GROUPS + "/{group_id}"),
     "ListCategories": Way("GET", _CATEGORIES),
     "ShowCategory": Way("GET", _CATEGORIES + "/{category_id}"),
@@ -85,7 +84,9 @@ WAYS: Mapping[str, Way | Console] = {
         {"nf_name": "name", "parent_full_name": "parentGroupFullName", "category_name": "nfCategory",
          "type_name": "nfType"},
     ),
-    "MoveNetworkFunction": Way("PUT", _FUNCTIONS + "/{nf_id}", {}, {"parent_full_name": "parentGroupFullName"}),
+    "MoveNetworkFunction": Way(
+        "PUT", _FUNCTIONS + "/{nf_id}", resources.MOVED_NF.sample, {"parent_full_name": "parentGroupFullName"}
+    ),
     "DeleteNetworkFunction": Way("DELETE", _FUNCTIONS + "/{nf_id}"),
     "ListFunctionGroups": Way("GET", _FUNCTIONS + "/{nf_id}/groups"),
     "ShowFunctionGroup": Way("GET", _FUNCTION_GROUP),
@@ -94,7 +95,7 @@ WAYS: Mapping[str, Way | Console] = {
     "AssignDevice": Way("POST", _MANAGED, resources.DEVICE_ASSOCIATION.sample, {"device_id": ""}),
     "UnassignDevice": Way("DELETE", _MANAGED + "/{device_id}"),
     "LoadConfiguration": Way("GET", _MANAGED + "/{device_id}/loadConfig"),
-    "PushChanges": Way("POST", _MANAGED + "/{device_id}/action", {}, {"action": "type"}),
+    "PushChanges": Way("POST", _MANAGED + "/{device_id}/action", resources.PUSH_ACTION.sample, {"action": "type"}),
     "ListElements": Way("GET", _CONFIG + "/configElements", query={"element_path": "elementTypePath"}),
     "RetrieveElement": Way("POST", _CONFIG + "/configElements/retrieve", _SAMPLE_ELEMENT, _ELEMENT),
     "AddElement": Way("POST", _CONFIG + "/configElements/add", _SAMPLE_ELEMENT, _ELEMENT),
@@ -107,7 +108,7 @@ WAYS: Mapping[str, Way | Console] = {
     "LockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Lock"}, {"reason": "reason"}),
     "UnlockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Unlock"}),
     "OverrideLock": Way(
-        "POST", _DEVICE + "/lock/override", {},
+        "POST", _DEVICE + "/lock/override", {"reason": "WHY"},
         {"reason": "reason", "expected_holder": "expectedHolder", "expected_epoch": "expectedEpoch"},
     ),
     "ShowLock": Way("GET", _DEVICE + "/lock"),

@@ -1,0 +1,5 @@
+"""`python -m opensdm`."""
+
+from opensdm.cli import main
+
+main()

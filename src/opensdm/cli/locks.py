@@ -1,0 +1,57 @@
+"""`opensdm lock`: who holds which device."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from opensdm.cli.options import Data, Database, Json, quiet_logs, settings
+
+app = typer.Typer(help="Device locks.", no_args_is_help=True)
+
+
+@app.callback()
+def lock() -> None:
+    """Device locks. They are taken and released by users, through the REST door."""
+
+
+@app.command("list")
+def list_locks(
+    data: Data = None,
+    database: Database = None,
+    holder: Annotated[str | None, typer.Option("--holder", metavar="NAME", help="Only locks of this user.")] = None,
+    json: Json = False,
+) -> None:
+    """List all held locks, oldest first."""
+    from opensdm.cli.console import ask
+    from opensdm.cli.output import as_json, table
+
+    quiet_logs()
+    locks = ask(settings(data=data, database=database), "ListLocks", holder=holder)["items"]
+    if json:
+        as_json(locks)
+        return
+    columns = ["DEVICE", "ID", "HOLDER", "SINCE", "REASON", "DOOR", "IDLE", "RUNNING"]
+    table(columns, [_row(each) for each in locks], "No device is locked.")
+
+
+def _row(view: dict[str, Any]) -> list[str]:
+    from opensdm.cli.output import duration, utc
+
+    row = view["row"]
+    idle = duration(view["idle_s"])
+    if view["orphaned"]:
+        idle = "orphaned"
+    elif not view["holder_logged_in"]:
+        idle = "logged out"
+    return [
+        row["device_name"],
+        f"ID{row['device_id']}",
+        row["holder_name"] or "-",
+        utc(row["since_us"]),
+        row["reason"] or "-",
+        row["door"] or "-",
+        idle,
+        ", ".join(work["operation"] for work in view["running"]) or "-",
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -40,6 +40,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 log = structlog.get_logger("opensdm.rest")
 
 App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 _EPOCH = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -50,7 +51,7 @@ _FOREIGN_SITES = ("cross-site", "same-site")
 def build_app(gate: Gate, settings: RestSettings | None = None) -> App:
     """The application; the server may add routes of its own beside `/rest`."""
     door = _Door(gate, settings or RestSettings())
-    app: App = falcon.asgi.App(middleware=[door])
+    app: App = _PromptApp(middleware=[door])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.add_error_handler(Exception, door.on_bug)
@@ -59,6 +60,31 @@ def build_app(gate: Gate, settings: RestSettings | None = None) -> App:
     for path, methods in by_path(ENDPOINTS).items():
         app.add_route(f"{BASE}/{{version}}{path}", _Path(door, methods))
     return app
+
+
+class _PromptApp(App):
+    """Falcon waits for the first piece of every body before anything of ours runs, and without a limit.
+
+    Here it is told at once that there may be a body; whoever reads it does so in the time it has.
+    """
+
+    async def __call__(  # type: ignore[override]
+        self, scope: dict[str, Any], receive: Receive, send: Any
+    ) -> None:
+        await super().__call__(scope, _without_waiting(receive) if scope["type"] == "http" else receive, send)
+
+
+def _without_waiting(receive: Receive) -> Receive:
+    told = False
+
+    async def next_event() -> Mapping[str, Any]:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    return next_event
 
 
 class _Path:

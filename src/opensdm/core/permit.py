@@ -48,9 +48,7 @@ class Verifier(Protocol):
     def check(self, permit: Permit[Read], device_id: int) -> None:
         """Pass, or raise HouseRuleBroken for a permit that is forged, spent or for another device."""
 
-    def step(
-        self, permit: Permit[Write], device_id: int, limit_s: float
-    ) -> AbstractAsyncContextManager[StepWindow]:
+    def step(self, permit: Permit[Write], device_id: int, limit_s: float) -> AbstractAsyncContextManager[StepWindow]:
         """Wrap exactly one southbound write that the device answers within `limit_s`.
 
         Entering commits the step and yields until when the write may be sent; raises LockLost when

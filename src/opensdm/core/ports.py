@@ -147,7 +147,15 @@ class IdentityStore(Protocol):
         """The live session of a token: not ended, not idle too long, its user not disabled."""
 
     async def open_session(
-        self, user_id: int, token_hash: bytes, door: str, address: str, *, idle_timeout_s: int, max_sessions: int
+        self,
+        user_id: int,
+        token_hash: bytes,
+        door: str,
+        address: str,
+        *,
+        idle_timeout_s: int,
+        max_sessions: int,
+        absolute_s: int = 86_400,
     ) -> int:
         """Past `max_sessions` of one user the least recently used one ends."""
 

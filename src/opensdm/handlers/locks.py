@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opensdm.core.errors import InvalidRequest
-from opensdm.core.lock import Locked, LockEvent, LockRow, LostLock, Overridden, Released, ReleaseLock, TakeAway, TakeLock
+from opensdm.core.lock import (
+    Locked,
+    LockEvent,
+    LockRow,
+    LostLock,
+    Overridden,
+    Released,
+    ReleaseLock,
+    TakeAway,
+    TakeLock,
+)
 from opensdm.core.operations import (
     ListLockEvents,
     ListLocks,
@@ -58,9 +68,7 @@ async def show_lock(operation: ShowLock, work: Work) -> LockView:
 
 async def list_locks(operation: ListLocks, work: Work) -> Listing[LockView]:
     page = Page(operation.offset, operation.limit)
-    found, total = await work.read(
-        lambda tx: tx.locks.locks(holder=operation.holder, stale=operation.stale, page=page)
-    )
+    found, total = await work.read(lambda tx: tx.locks.locks(holder=operation.holder, stale=operation.stale, page=page))
     return Listing(tuple(found), total, operation.offset)
 
 

@@ -130,6 +130,7 @@ async def _open(tx: Transaction, attempt: Attempt, checked: User, token: str, wo
     await tx.identity.open_session(
         user.user_id, sha256(token.encode()).digest(), work.session.door, work.address,
         idle_timeout_s=idle_timeout_s, max_sessions=policy.max_sessions,
+        absolute_s=policy.absolute_s,
     )  # fmt: skip
     # The address keeps its count: else whoever has an account could guess at others from there for ever.
     await tx.identity.clear_failures((attempt.own,))

@@ -35,8 +35,6 @@ from opensdm.stores.failpoints import failpoint
 from opensdm.stores.targets import resolve
 from opensdm.stores.transaction import StoreTransaction
 
-ABSOLUTE_SESSION_US = 24 * 3600 * 1_000_000
-
 
 class TargetsMoved(Exception):
     """Between finding a target's devices and locking their rows, the set changed; try again."""
@@ -142,7 +140,7 @@ class Batch:
         return (
             row.ended_us is None
             and not row.disabled
-            and self._now_us - row.created_us <= ABSOLUTE_SESSION_US
+            and self._now_us < row.expires_us
             and (not idle_us or self._now_us - row.last_used_us <= idle_us)
         )
 

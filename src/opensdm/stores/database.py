@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import URL, CursorResult, Engine, Executable, ScalarResult, create_engine, event, make_url, text
 from sqlalchemy import Connection as BlockingConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -306,6 +307,6 @@ class PostgresDatabase:
 def _is_lost(error: SQLAlchemyError) -> bool:
     """Connection-level failures and shutdowns: SQLSTATE class 08 and 57P, or no SQLSTATE at all."""
     if not isinstance(error, DBAPIError):
-        return True
+        return isinstance(error, PoolTimeout)
     state = sqlstate(error)
     return error.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "25") or state == "55P03"

@@ -8,19 +8,18 @@ from typing import Any
 from sqlalchemy import TextClause, bindparam, insert, text
 
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
-from opensdm.core.identity import LOCAL_USER_ID, Area, Level, SessionPolicy, User, check_user_name
+from opensdm.core.identity import LOCAL_USER_ID, Area, Level, User, check_user_name
 from opensdm.core.ports import SessionRow
 from opensdm.stores.repository import SECOND_US, Repository
 from opensdm.stores.tables import user_account
 
-ABSOLUTE_US = SessionPolicy().absolute_s * SECOND_US
 SESSIONS_KEPT_US = 7 * 24 * 3600 * SECOND_US
 CLAIMS_KEPT_US = 24 * 3600 * SECOND_US
 FAILURES_KEPT_US = 24 * 3600 * SECOND_US
 ROWS_AT_ONCE = 2000
 """How many rows of one kind go in one transaction, so that none of them takes long."""
 
-LIVE = """s.ended_us IS NULL AND u.disabled = 0 AND s.created_us > :born_after_us
+LIVE = """s.ended_us IS NULL AND u.disabled = 0 AND s.expires_us > :now_us
        AND (s.idle_timeout_s = 0 OR s.last_used_us + s.idle_timeout_s * CAST(1000000 AS BIGINT) >= :now_us)"""
 """The condition under which a session `s` of a user `u` lives; the only place that says it in SQL."""
 
@@ -54,8 +53,8 @@ _SET_PASSWORD = text(
 _LOGGED_IN = text("UPDATE user_account SET last_login_us = :now_us WHERE user_id = :user_id")
 _OPEN_SESSION = text(
     """
-    INSERT INTO session (token_hash, user_id, door, address, created_us, last_used_us, idle_timeout_s)
-    VALUES (:token_hash, :user_id, :door, :address, :now_us, :now_us, :idle_timeout_s)
+    INSERT INTO session (token_hash, user_id, door, address, created_us, last_used_us, idle_timeout_s, expires_us)
+    VALUES (:token_hash, :user_id, :door, :address, :now_us, :now_us, :idle_timeout_s, :expires_us)
     RETURNING session_id
     """
 )
@@ -136,7 +135,7 @@ class SqlIdentity(Repository):
     # ------------------------------------------------------------------------------------- sessions
 
     async def session(self, token_hash: bytes) -> SessionRow | None:
-        key = {"token_hash": token_hash, "now_us": self._now_us, "born_after_us": self._now_us - ABSOLUTE_US}
+        key = {"token_hash": token_hash, "now_us": self._now_us}
         rows = (await self._connection.execute(_SESSION, key)).all()
         if not rows:
             return None
@@ -148,11 +147,20 @@ class SqlIdentity(Repository):
         )  # fmt: skip
 
     async def open_session(
-        self, user_id: int, token_hash: bytes, door: str, address: str, *, idle_timeout_s: int, max_sessions: int
+        self,
+        user_id: int,
+        token_hash: bytes,
+        door: str,
+        address: str,
+        *,
+        idle_timeout_s: int,
+        max_sessions: int,
+        absolute_s: int = 86_400,
     ) -> int:
         values = {
             "token_hash": token_hash, "user_id": user_id, "door": door, "address": address,
             "now_us": self._now_us, "idle_timeout_s": idle_timeout_s,
+            "expires_us": self._now_us + absolute_s * SECOND_US,
         }  # fmt: skip
         session_id = int(await self._connection.scalar(_OPEN_SESSION, values))
         limit = {"user_id": user_id, "max_sessions": max_sessions}

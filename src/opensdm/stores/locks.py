@@ -11,7 +11,7 @@ from opensdm.core.errors import NotFound
 from opensdm.core.inventory import wire_id
 from opensdm.core.lock import EventKind, LockEvent, LockRow
 from opensdm.core.ports import LockView, Page, RunningWork
-from opensdm.stores.identity import ABSOLUTE_US, LIVE
+from opensdm.stores.identity import LIVE
 from opensdm.stores.repository import SECOND_US, Repository, parts
 
 STALE_IDLE_S = 1800
@@ -116,7 +116,7 @@ class SqlLocks(Repository):
         return found
 
     def _values(self, **values: Any) -> dict[str, Any]:
-        return {"now_us": self._now_us, "born_after_us": self._now_us - ABSOLUTE_US, **values}
+        return {"now_us": self._now_us, **values}
 
     def _since(self, at_us: int) -> int:
         return max(0, (self._now_us - at_us) // SECOND_US)

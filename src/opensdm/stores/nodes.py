@@ -7,7 +7,7 @@ from sqlalchemy import text
 from opensdm.core.ports import NodeRow
 from opensdm.stores.repository import SECOND_US, Repository
 
-HEARTBEAT_TOO_OLD_S = 15
+NODE_STALE_S = 15
 """A node that did not beat for this long is shown as not live, whatever its row says."""
 
 _NODES = text(
@@ -25,7 +25,7 @@ class SqlNodes(Repository):
     """Implements `NodeStore`."""
 
     async def nodes(self) -> list[NodeRow]:
-        oldest_us = self._now_us - HEARTBEAT_TOO_OLD_S * SECOND_US
+        oldest_us = self._now_us - NODE_STALE_S * SECOND_US
         return [
             NodeRow(
                 row.node_name, row.incarnation, row.address, row.started_us, row.heartbeat_us, row.heartbeats,

@@ -15,9 +15,8 @@ from opensdm.stores.batch import interrupt
 from opensdm.stores.changes import Changes
 from opensdm.stores.database import Connection, Database
 from opensdm.stores.failpoints import failpoint
+from opensdm.stores.nodes import NODE_STALE_S
 
-NODE_STALE_S = 15
-"""A node whose heartbeat is older than this is dead; it beats every `HEARTBEAT_S`."""
 HEARTBEAT_S = 5
 
 

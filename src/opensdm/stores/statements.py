@@ -71,7 +71,7 @@ READ_LOSSES = _listed(
 
 READ_SESSIONS = _listed(
     """
-    SELECT s.session_id, s.ended_us, s.created_us, s.last_used_us, s.idle_timeout_s, u.disabled, r.area, r.level
+    SELECT s.session_id, s.ended_us, s.expires_us, s.last_used_us, s.idle_timeout_s, u.disabled, r.area, r.level
       FROM session s
       JOIN user_account u ON u.user_id = s.user_id
       LEFT JOIN group_right r ON r.group_id = u.group_id

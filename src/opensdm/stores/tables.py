@@ -80,6 +80,7 @@ session = Table(
     Column("created_us", Big, nullable=False),
     Column("last_used_us", Big, nullable=False),
     Column("idle_timeout_s", Integer, nullable=False),
+    Column("expires_us", Big, nullable=False, comment="the end of any session, used or not"),
     Column("ended_us", Big),
     Index("session_by_user", "user_id", "last_used_us"),
     sqlite_autoincrement=True,

@@ -235,6 +235,7 @@ def make_tables() -> None:
         sa.Column("created_us", BIG, nullable=False),
         sa.Column("last_used_us", BIG, nullable=False),
         sa.Column("idle_timeout_s", sa.Integer(), nullable=False),
+        sa.Column("expires_us", BIG, nullable=False),
         sa.Column("ended_us", BIG, nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.user_id"]),
         sa.PrimaryKeyConstraint("session_id"),
@@ -367,4 +368,6 @@ def seed() -> None:
             "user_account", user_name=user_name, name_key=user_name, group_id=4, password_hash="!", disabled=1,
             created_us=now_us,
         )  # fmt: skip
+    if bind.dialect.name == "postgresql":
+        op.execute("SELECT setval(pg_get_serial_sequence('user_group', 'group_id'), 4)")
     insert("device_group", group_id=1, group_name="Home", name_key="home", kind="FOLDER", top_level=0)

@@ -132,7 +132,7 @@ async def open_house(
     make_ledger: Callable[[Database, int], Ledger] = Ledger,
 ) -> House:
     """Open the database at `url`, recover, and stand the gate on it. The same url again: a restart."""
-    box = SecretBox.load(key_file) if key_file.exists() else SecretBox.create(key_file)
+    box = _secret_box(key_file)
     await migrate(url)
     database = open_database(url, box)
     recovered = await recover(database, "test-node", "127.0.0.1")
@@ -148,6 +148,10 @@ async def open_house(
         session_policy=SessionPolicy(),
     )
     return House(url, key_file, database, ledger, gate)
+
+
+def _secret_box(key_file: Path) -> SecretBox:
+    return SecretBox.load(key_file) if key_file.exists() else SecretBox.create(key_file)
 
 
 @asynccontextmanager

@@ -71,7 +71,8 @@ def watched(body: Callable[..., None]) -> Callable[..., None]:
 
 def step(**drawn: Any) -> Callable[[Callable[..., None]], Any]:
     """A rule that is watched."""
-    return lambda body: rule(**drawn)(watched(body))
+    decorate: Callable[[Callable[..., None]], Any] = rule(**drawn)
+    return lambda body: decorate(watched(body))
 
 
 @dataclass

@@ -186,6 +186,20 @@ async def test_managing(house: House, connect: Connect, medium: str) -> None:
     refused(await client.delete(managed), 400, "NOT_ASSIGNED")
 
 
+async def test_devices_of_one_name(connect: Connect) -> None:
+    """Two functions may each have a device of the same name: which one is meant must then be said."""
+    client = await connect("alice", "v1.3", "json")
+    for number in (1, 2):
+        cluster = f"""{{"name":"pair-{number}","nfCategory":{{"name":"SP Edge & Core"}},
+            "nfType":{{"name":"Device Cluster"}},"nfcConfigs":[{{"deviceConfigs":[{{"name":"west",
+            "parameters":[{{"name":"primary.ip","value":"192.0.2.{number}"}}]}}]}}]}}"""
+        assert (await client.post(FUNCTIONS, cluster)).status_code == 200
+    body = refused(await client.post("/configuration/devices", '{"deviceName":"west"}'), 400, "INVALID_REQUEST")
+    assert "nfName" in body["message"]
+    one = read(await client.post("/configuration/devices", '{"deviceName":"west","nfName":"pair-2"}'))
+    assert one["nfName"] == "pair-2" and one["ip"] == "192.0.2.2"
+
+
 @pytest.mark.parametrize("medium", MEDIA)
 async def test_lists_page_and_filter(house: House, connect: Connect, medium: str) -> None:
     for number in range(1, 6):

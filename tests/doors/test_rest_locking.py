@@ -206,6 +206,12 @@ async def test_an_override_says_whose_lock_it_means(house: House, connect: Conne
     refused(await override(admin, device_id, reason="outage", expectedEpoch="7"), 409, "LOCK_CHANGED")
     done = read(await override(admin, device_id, reason='the "outage"\tnow'.replace("\t", " "), expectedHolder="alice"))
     assert done["state"] == "FREE" and str(done["settled"]).lower() == "true"
+    await alice.act(device_id, "Lock")
+    body = wire.simple(medium, "lockOverride", reason="outage", expectedEpoch="3", transfer="true")
+    path = f"/inventory/deviceMgmt/devices/ID{device_id}/lock"
+    minimal = await admin.post(f"{path}/override", body, Prefer="return=minimal")
+    assert (minimal.status_code, minimal.content) == (204, b"")
+    assert read(await admin.get(path))["holder"] == "admin"
 
 
 @pytest.mark.parametrize("version", ["v1.3", "v1.4"])

@@ -76,6 +76,13 @@ async def test_a_whole_session(connect: Connect, sbc: VirtualSbc, version: str, 
     assert str(elements["pageInfo"]["limitation"]) == "5"
     assert "r1" in str(elements["configElements"])
 
+    if version == "v1.4":
+        facts = read(await alice.get(f"/inventory/deviceMgmt/devices/{device_id}/facts"))
+        assert (facts["deviceId"], facts["platform"]) == (device_id, "acme_sbc") and facts["softwareVersion"]
+    shown = read(await alice.get(f"/inventory/deviceMgmt/devices/{device_id}"))
+    assert (shown["bootstrapState"], str(shown["connectivityStatus"]).lower()) == ("Activated", "true")
+    assert shown["softwareInfo"]["version"]
+
     assert (await alice.act(int(device_id[2:]), "Unlock")).status_code == (200 if version == "v1.4" else 204)
     assert (await alice.post("/admin/logout")).status_code == 204
     refused(await alice.get("/inventory/deviceMgmt/devices"), 401, "NOT_LOGGED_IN")

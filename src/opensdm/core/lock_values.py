@@ -137,7 +137,10 @@ class LostLock:
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One thing that stands in the way: a lock, a pending request or running work."""
+    """One thing that stands in the way: a lock, a pending request or running work.
+
+    `idle_s` and `holder_logged_in` are of the holder; the gate looks them up once a refusal is decided.
+    """
 
     kind: str
     device_id: int
@@ -151,6 +154,8 @@ class Blocker:
     session_id: int | None = None
     running: str | None = None
     step_until_us: int | None = None
+    idle_s: int | None = None
+    holder_logged_in: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

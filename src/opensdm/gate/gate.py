@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -29,6 +29,7 @@ from opensdm.core.lock import (
     Admit,
     Admitted,
     Answer,
+    Blocker,
     ClaimRow,
     EndClaim,
     Guard,
@@ -39,7 +40,7 @@ from opensdm.core.lock import (
     TakeLock,
 )
 from opensdm.core.operations import Claim, Kind, Operation, Scope
-from opensdm.core.ports import DriverRegistry, Effect, Passwords, SessionRow, Transaction, Work
+from opensdm.core.ports import DriverRegistry, Effect, LockView, Passwords, SessionRow, Transaction, Work
 from opensdm.core.submission import AuditDraft, LedgerPort, ReaderPort, Receipt, Standing, Submission, Target
 from opensdm.gate.policy import advise, refusal, require
 from opensdm.gate.seal import Seal
@@ -49,6 +50,7 @@ from opensdm.gate.writer import Writer
 log = structlog.get_logger("opensdm.gate")
 
 OPERATIONS = Counter("opensdm_operations_total", "Operations by door and result", ["operation", "door", "result"])
+EXPLAINED_BLOCKERS = 20
 TOUCH_EVERY_US = 60_000_000
 """A session's last use is written at most once a minute."""
 
@@ -160,6 +162,7 @@ class Gate:
         except SdmError as error:
             OPERATIONS.labels(operation.name, caller.door, error.code).inc()
             await self._audit_refusal(run, error)
+            error.blockers = await self._known_of(error.blockers)
             error.next_steps = error.next_steps or advise(error, known, operation)
             raise
         OPERATIONS.labels(operation.name, caller.door, getattr(result, "error_code", None) or SUCCESS).inc()
@@ -320,6 +323,21 @@ class Gate:
         if isinstance(answer, Refused) and answer.code is RefusalCode.LOCK_LOST:
             raise refusal(answer)
 
+    # ------------------------------------------------------------------------------ refusals
+
+    async def _known_of(self, blockers: tuple[Blocker, ...]) -> tuple[Blocker, ...]:
+        """The next question after "who": are they still there? Looked up for the first few holders only."""
+        asked = [b.device_id for b in blockers if b.kind == "lock"][:EXPLAINED_BLOCKERS]
+
+        async def look(transaction: Transaction) -> dict[int, LockView]:
+            return {device_id: await transaction.locks.lock(device_id) for device_id in asked}
+
+        try:
+            views = await self.reader.read(look) if asked else {}
+        except SdmError:
+            return blockers  # the refusal stands as it is; what else could be said of it is not to be had
+        return tuple(_with_standing(b, views.get(b.device_id)) for b in blockers)
+
     # ------------------------------------------------------------------------------ audit
 
     async def _audit_refusal(self, run: Run, error: SdmError) -> None:
@@ -330,6 +348,13 @@ class Gate:
             return
         run.audited = True
         await self._writer.record(run.draft(), error)
+
+
+def _with_standing(blocker: Blocker, view: LockView | None) -> Blocker:
+    if blocker.kind != "lock" or view is None or view.row.epoch != blocker.epoch:
+        return blocker
+    running = view.running[0].operation if view.running else None
+    return replace(blocker, running=running, idle_s=view.idle_s, holder_logged_in=view.holder_logged_in)
 
 
 def _nobody(operation: Operation, caller: Caller) -> Session:

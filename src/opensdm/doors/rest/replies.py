@@ -273,6 +273,8 @@ def blocker(each: Blocker) -> Wire:
         "since": _at(each.since_us),
         "door": each.door,
         "reason": each.reason,
+        "idleSeconds": each.idle_s,
+        "holderLoggedIn": each.holder_logged_in,
         "running": each.running,
         "stepUntil": _at(each.step_until_us),
         "epoch": each.epoch,

@@ -6,6 +6,7 @@ The device's own journal is the witness of what was written to it, and when.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,8 @@ from opensdm.core.results import FAILED, NOT_APPLICABLE, SUCCEEDED, UNKNOWN, Pus
 from opensdm.core.staging import Edit
 from opensdm.simulator import VirtualSbc
 from opensdm.simulator.element import Draft, change, create
-from tests.gatehouse import House, house_with_users
+from opensdm.tls import ensure_certificates
+from tests.gatehouse import House, house_with_users, open_house
 
 WRITING = ("lock", "unlock", "element", "management")
 USER, PASSWORD = "ops", "s3cret-pw"
@@ -67,6 +69,11 @@ class Bench:
     house: House
     sbc: VirtualSbc
     device_id: int
+    port: int
+
+    async def start_again(self) -> None:
+        """The device comes back on its old address, with what it had in memory."""
+        await self.sbc.start("127.0.0.1", self.port)
 
     async def do(self, user: str, operation: Operation) -> Any:
         return await self.house.do(user, operation)
@@ -131,15 +138,17 @@ Enrol = Callable[..., Awaitable[Bench]]
 
 
 @pytest.fixture
-async def enrol(house: House) -> AsyncIterator[Enrol]:
+async def enrol(house: House, tmp_path: Path) -> AsyncIterator[Enrol]:
     """Starts the virtual SBC and enrols it, with more device parameters if given; not loaded yet."""
-    sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, job_delay_s=0.01)
+    files = ensure_certificates(tmp_path / "tls", ["127.0.0.1"])
+    pair = (files.server_cert, files.server_key)
+    sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, tls=pair, job_delay_s=0.01)
     host, port = await sbc.start("127.0.0.1", 0)
-    assert sbc.certificate is not None
-    trusted = {"tls.ca": sbc.certificate.read_text()}
+    trusted = {"tls.ca": files.ca_cert.read_text()}
 
     async def enrol(**parameters: str) -> Bench:
-        return Bench(house, sbc, await house.enrol(sbc.name, f"{host}:{port}", **trusted, **parameters))
+        device_id = await house.enrol(sbc.name, f"{host}:{port}", **trusted, **parameters)
+        return Bench(house, sbc, device_id, port)
 
     yield enrol
     await sbc.stop()
@@ -556,6 +565,59 @@ async def test_a_token_the_device_forgets_in_the_middle(bench: Bench) -> None:
     reply = await pushing
     assert (reply.status, reply.restore) == (FAILED, SUCCEEDED)
     await assert_untouched(bench)
+
+
+async def test_a_device_that_goes_away_in_the_middle_and_comes_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say what it holds, so the record says just that; the next push looks, cleans up and goes on."""
+    monkeypatch.setattr("opensdm.drivers.acme_sbc.WRITE_LIMIT_S", 2.0)
+    await staged(bench)
+    bench.sbc.control({"write_delay_s": 0.3})
+    pushing = asyncio.create_task(bench.push())
+    await until(lambda: len(bench.writes()) == 2)
+    await bench.sbc.stop()
+    reply = await pushing
+    assert (reply.status, reply.error_code) == (FAILED, "ROLLBACK_FAILED")
+    assert flags(reply) == {"lock": SUCCEEDED, "create": UNKNOWN, "restore": UNKNOWN, "unlock": UNKNOWN}
+    device = await bench.device()
+    assert (device.status, len(await bench.pending())) == ("Uncertain", 2)
+    assert bench.stored("editing", "realm-config", identifier="peering") is not None
+    bench.sbc.control({"write_delay_s": 0.0})
+    await bench.start_again()
+    await bench.do("alice", DiscardChanges(device_id=bench.device_id))
+    await asyncio.sleep(2.1)  # until then the write that was cut off counts as on its way
+    assert (await bench.push()).status == SUCCEEDED
+    assert bench.stored("editing", "realm-config", identifier="peering") is None
+
+
+async def test_a_server_that_dies_in_the_middle_finds_out_when_it_is_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opensdm.drivers.acme_sbc.WRITE_LIMIT_S", 2.0)
+    await bench.do("alice", LockDevice(device_id=bench.device_id))
+    await staged(bench)
+    bench.sbc.control({"write_delay_s": 0.3})
+    pushing = asyncio.create_task(bench.push())
+    await until(lambda: len(bench.writes()) == 3)
+    await bench.house.crash()
+    with contextlib.suppress(asyncio.CancelledError):
+        await pushing
+    bench.sbc.control({"write_delay_s": 0.0})
+    bench.house = again = await open_house(bench.house.url, bench.house.key_file)
+    assert len(await bench.pending()) == 2
+    with pytest.raises(DeviceBusy, match="PushChanges of alice"):
+        await bench.push()  # what was on the wire may still reach the device
+    await asyncio.sleep(2.1)
+    held = await bench.push()
+    assert (held.error_code, held.lock) == ("DEVICE_SIDE_LOCKED", FAILED)  # by a session that died with the server
+    bench.sbc.tokens.revoke_all()  # as time would
+    with pytest.raises(DeviceLocked, match="alice"):
+        await bench.push("bob")
+    await bench.do("alice", DiscardChanges(device_id=bench.device_id))
+    assert (await bench.push()).status == SUCCEEDED
+    assert bench.stored("running", "realm-config", identifier="peering") is None
+    await again.close()
 
 
 # ---------------------------------------------------------------------------------------------- the fence

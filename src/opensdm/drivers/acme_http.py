@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -14,13 +15,15 @@ import httpx2
 from opensdm.core.errors import InvalidRequest, Rejected, Unreachable
 from opensdm.core.inventory import MASKED, Credentials
 from opensdm.drivers.acme_xml import Envelope
-from opensdm.drivers.base import NO_ANSWER, unreachable
+from opensdm.drivers.base import NO_ANSWER, NotSent, unreachable
 
 CONNECT_S = 4.0
 ANSWER_S = 20.0
 MAX_BODY = 32 * 1024 * 1024
 _PARSED_INLINE = 64 * 1024
 """Longer answers are parsed in a thread, so that they stall nobody else."""
+
+_WITHOUT_ANSWER: tuple[type[Exception], ...] = (Unreachable, *NO_ANSWER)
 
 Params = Sequence[tuple[str, str]]
 
@@ -99,17 +102,19 @@ class UnitHttp:
     ) -> Answer:
         """Send one request and read its whole answer; raises Unreachable when there is none.
 
-        With `send_before` (an instant of `time.monotonic()`) no byte of the request leaves after it.
+        With `send_before` (an instant of `time.monotonic()`) no byte of the request leaves after it, and NotSent
+        is raised when none left at all.
         """
+        departure = Departure(self.address, send_before)
         try:
             async with asyncio.timeout(CONNECT_S + ANSWER_S):
-                status, content = await self._exchange(method, path, params, headers, body, send_before)
-        except Unreachable:
+                status, content = await self._exchange(method, path, params, headers, body, departure)
+        except _WITHOUT_ANSWER as problem:
             await self.close()
-            raise
-        except NO_ANSWER as failure:
-            await self.close()
-            raise unreachable(self.address, failure) from failure
+            failure = problem if isinstance(problem, Unreachable) else unreachable(self.address, problem)
+            if send_before is not None and not departure.begun:
+                raise NotSent(failure) from problem
+            raise failure from problem
         except BaseException:
             # Cancelled in the middle: nothing more may leave on this connection.
             await asyncio.shield(self.close())
@@ -128,18 +133,15 @@ class UnitHttp:
         params: Params,
         headers: Mapping[str, str] | None,
         body: bytes | None,
-        send_before: float | None,
+        departure: Departure,
     ) -> tuple[int, bytes]:
-        extensions: dict[str, Any] = {"timeout": _timeouts(send_before)}
-        if send_before is not None:
-            extensions["trace"] = _too_late_to_send(self.address, send_before)
         request = self._open().build_request(
             method,
             path,
             params=list(params) or None,
             headers={"Accept": "application/xml", **(headers or {})},
             content=body,
-            extensions=extensions,
+            extensions={"timeout": departure.timeouts(), "trace": departure.trace},
         )
         response = await self._open().send(request, stream=True)
         try:
@@ -169,20 +171,24 @@ class UnitHttp:
         return self._client
 
 
-def _timeouts(send_before: float | None) -> dict[str, float]:
-    left = CONNECT_S if send_before is None else max(0.01, min(CONNECT_S, send_before - time.monotonic()))
-    return {"connect": left, "write": left, "pool": left, "read": ANSWER_S}
+class Departure:
+    """Watches a request leave. With `send_before`, it does not leave later than that."""
 
+    def __init__(self, address: str, send_before: float | None) -> None:
+        self._address = address
+        self._send_before = math.inf if send_before is None else send_before
+        self.begun = False
 
-def _too_late_to_send(address: str, send_before: float) -> Any:
-    """Looks at the clock at the last moment there is: the connection stands, the request is about to leave."""
+    def timeouts(self) -> dict[str, float]:
+        left = max(0.01, min(CONNECT_S, self._send_before - time.monotonic()))
+        return {"connect": left, "write": left, "pool": left, "read": ANSWER_S}
 
-    async def trace(event: str, info: dict[str, Any]) -> None:
-        leaving = event.endswith((".send_request_headers.started", ".send_request_body.started"))
-        if leaving and time.monotonic() >= send_before:
-            raise Unreachable(f"device at {address}: the time in which this write could be sent has passed")
-
-    return trace
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Looks at the clock at the last moment there is: the connection stands, the next bytes are about to leave."""
+        if event.endswith((".send_request_headers.started", ".send_request_body.started")):
+            if time.monotonic() >= self._send_before:
+                raise Unreachable(f"device at {self._address}: the time in which this write could be sent has passed")
+            self.begun = True
 
 
 async def _read(content: bytes) -> Envelope:

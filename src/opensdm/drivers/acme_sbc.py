@@ -25,7 +25,7 @@ from opensdm.drivers.acme_xml import JobState
 from opensdm.drivers.base import PermitGuard
 from opensdm.drivers.names import Definition, load_definition
 
-WRITE_LIMIT_S = 30.0
+WRITE_LIMIT_S = 15.0
 JOB_LIMIT_S = 180.0
 JOB_MARGIN_S = 5.0
 LOCK, UNLOCK = "configuration/lock", "configuration/unlock"

@@ -19,12 +19,21 @@ SEND_WITHIN_S = 5.0
 """A write leaves us this soon after its step began, or never; the rest of the step's limit is the device's."""
 
 
+class NotSent(Exception):
+    """A write of which no byte left us: whatever the device does, it does not do this. `failure` is what to raise."""
+
+    def __init__(self, failure: Unreachable) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 class PermitGuard:
     """Asks the gate's verifier about the permit of every call on one device."""
 
     def __init__(self, verifier: Verifier, device_id: int) -> None:
         self._verifier = verifier
         self.device_id = device_id
+        self._unsettled_until = 0.0
 
     def reading(self, permit: Permit[Read]) -> None:
         self._verifier.check(permit, self.device_id)
@@ -38,8 +47,9 @@ class PermitGuard:
     async def step(self, permit: Permit[Write], limit_s: float, send: Callable[[float], Awaitable[T]]) -> T:
         """Run one southbound write as one step.
 
-        `send` gets the instant of `time.monotonic()` before which its request must leave; it returns
-        whatever the device answered, a refusal too, and raises only when the device did not answer.
+        `send` gets the instant of `time.monotonic()` before which its request must leave; it returns whatever the
+        device answered, a refusal too, and raises only when the device did not answer. That leaves the step open,
+        except for `NotSent`, which settles it, unless an earlier write of ours may still be on its way.
         """
         self.writing(permit)
         begun = time.monotonic()
@@ -47,8 +57,17 @@ class PermitGuard:
             try:
                 async with asyncio.timeout(limit_s):
                     return await send(min(window.send_before, begun + SEND_WITHIN_S))
+            except NotSent as unsent:
+                failure = unsent.failure
+                if time.monotonic() < self._unsettled_until:
+                    raise failure from unsent
             except TimeoutError:
+                self._unsettled_until = begun + limit_s
                 raise Unreachable(f"device {self.device_id} did not answer within {limit_s:g} s") from None
+            except BaseException:
+                self._unsettled_until = begun + limit_s
+                raise
+        raise failure
 
 
 # The most specific class first. A request that timed out or broke off may have reached the device.

@@ -22,6 +22,7 @@ ANSWER_S = 20.0
 MAX_BODY = 32 * 1024 * 1024
 _PARSED_INLINE = 64 * 1024
 """Longer answers are parsed in a thread, so that they stall nobody else."""
+SHORTEST_SECRET = 3
 
 _WITHOUT_ANSWER: tuple[type[Exception], ...] = (Unreachable, *NO_ANSWER)
 
@@ -209,7 +210,8 @@ def words(answer: Answer, hide: Collection[str] = ()) -> str:
 
 
 def struck_out(text: str, hide: Collection[str]) -> str:
-    for secret in sorted((s for s in hide if s), key=len, reverse=True):
+    """The text without the secrets. What is shorter than three characters is in any text and tells nothing."""
+    for secret in sorted((s for s in hide if len(s) >= SHORTEST_SECRET), key=len, reverse=True):
         text = text.replace(secret, MASKED)
     return text
 

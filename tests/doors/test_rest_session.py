@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from opensdm.simulator import VirtualSbc
 from tests.doors import wire
 from tests.doors.conftest import Connect, Rest
 from tests.doors.wire import listed, members, read, refused
-from tests.gatehouse import House
+from tests.gatehouse import House, house_with_users
 
 SESSIONS = [("v1.1", "xml"), ("v1.3", "xml"), ("v1.3", "json"), ("v1.4", "xml"), ("v1.4", "json")]
 
@@ -167,3 +168,15 @@ async def test_a_sub_element_goes_into_its_parent(house: House, connect: Connect
     assert added.status_code == 200, added.text
     shown = await alice.post(f"{config}/configElements/retrieve", group)
     assert "agent-1" in str(members(shown, "childrenElements"))
+
+
+class TestOnPostgres:
+    """The same on the other database."""
+
+    @pytest.fixture
+    async def house(self, postgres_url: str, tmp_path: Path) -> AsyncIterator[House]:
+        async with house_with_users(postgres_url, tmp_path) as house:
+            yield house
+
+    async def test_a_whole_session(self, connect: Connect, sbc: VirtualSbc) -> None:
+        await test_a_whole_session(connect, sbc, "v1.4", "json")

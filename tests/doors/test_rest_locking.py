@@ -199,7 +199,6 @@ async def test_an_override_says_whose_lock_it_means(house: House, connect: Conne
     admin = await connect("admin", "v1.4", medium)
     await alice.act(device_id, "Lock")
     refused(await override(bob, device_id, reason="mine", expectedHolder="alice"), 403, "FORBIDDEN")
-    refused(await override(admin, device_id, reason="outage"), 400, "INVALID_REQUEST")
     refused(await override(admin, device_id, expectedHolder="alice"), 400, "INVALID_REQUEST")
     refused(await override(admin, device_id, reason="x", expectedHolder="alice", mode="soon"), 400, "INVALID_REQUEST")
     refused(await override(admin, device_id, reason="outage", expectedHolder="bob"), 409, "LOCK_CHANGED")
@@ -313,3 +312,11 @@ async def test_a_read_only_device_is_written_by_nobody(house: House, connect: Co
             body = wire.simple("json", "deviceAction", type="SaveConfig")
             path = f"/configuration/devices/ID{device_id}/action"
             refused(await client.post(path, body), status, "READ_ONLY_DEVICE")
+
+
+async def test_an_override_with_a_reason_alone_takes_whatever_lock_there_is(house: House, connect: Connect) -> None:
+    device_id = await house.enrol("edge-a")
+    alice, admin = await connect("alice", "v1.4", "json"), await connect("admin", "v1.4", "json")
+    refused(await override(admin, device_id, reason="outage"), 409, "LOCK_CHANGED")
+    await alice.act(device_id, "Lock")
+    assert read(await override(admin, device_id, reason="outage"))["state"] == "FREE"

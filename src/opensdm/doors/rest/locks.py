@@ -56,7 +56,7 @@ async def lock_group(call: Call) -> Reply:
 
 
 async def override_lock(call: Call) -> Reply:
-    """Which lock is meant must be said: otherwise a slow caller takes away another than it saw."""
+    """A caller that says which lock it means (holder or epoch) never takes away another than it saw."""
     body = call.body
     operation = OverrideLock(
         device_id=call.id("device_id"),

@@ -14,7 +14,8 @@ from opensdm.core.inventory import Credentials
 from opensdm.core.ports import ElementEdit
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
 from opensdm.simulator import VirtualSbc
-from opensdm.testing.driver import DEVICE, DriverBench, DriverContract, find, push, told
+from opensdm.testing.driver import DriverContract
+from opensdm.testing.driver_bench import DEVICE, DriverBench, find, push, told
 
 USER, PASSWORD = "sdm", "Device-pw-4711"
 WRITING = ("lock", "unlock", "element", "management")

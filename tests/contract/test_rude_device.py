@@ -13,7 +13,7 @@ from opensdm.core.errors import DeviceSideLocked, Rejected, SdmError, Unreachabl
 from opensdm.core.inventory import Credentials
 from opensdm.core.ports import DeviceConnection, ElementEdit
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
-from opensdm.testing.driver import DEVICE, StepBook
+from opensdm.testing.driver_bench import DEVICE, StepBook
 
 Script = bytes | Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 

@@ -1,15 +1,18 @@
-"""Contract suites: what every store must do, to be run against each.
+"""Contract suites: what every store and every driver must do, to be run against each.
 
-A test module makes a class of a suite and gives it a fixture, here `store`, of type `OpenStore`.
+A test module makes a class of a suite and gives it a fixture: `store`, of type `OpenStore`, or `bench`, of type
+`DriverBench`.
 """
 
 from opensdm.testing.configurations import ConfigurationContract
+from opensdm.testing.driver import DriverContract
+from opensdm.testing.driver_bench import DriverBench
 from opensdm.testing.identity import IdentityContract
 from opensdm.testing.inventory import InventoryContract
 from opensdm.testing.locks import LockContract
 from opensdm.testing.store import OpenStore, open_store
 
-__all__ = ["OpenStore", "StoreContract", "open_store"]
+__all__ = ["DriverBench", "DriverContract", "OpenStore", "StoreContract", "open_store"]
 
 
 class StoreContract(InventoryContract, IdentityContract, ConfigurationContract, LockContract):

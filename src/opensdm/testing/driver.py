@@ -6,164 +6,23 @@ running device with a fresh configuration.
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from opensdm.core.difference import missing_from, same
-from opensdm.core.element import Element, Schema
 from opensdm.core.errors import (
     DeviceFault,
     DeviceSideLocked,
     HouseRuleBroken,
     LockLost,
     Rejected,
-    SdmError,
     Unreachable,
 )
-from opensdm.core.inventory import Credentials
-from opensdm.core.permit import Permit, Read, StepWindow, Write
-from opensdm.core.ports import DeviceConnection, Driver, ElementEdit
+from opensdm.core.permit import Permit, Write
+from opensdm.core.ports import ElementEdit
 from opensdm.core.validation import key_of
-
-DEVICE = 7
-MARGIN_S = 0.5
-
-
-@dataclass(slots=True)
-class Step:
-    """One step as the verifier saw it. `open`: left by an exception, so nobody knows what the device did."""
-
-    number: int
-    limit_s: float
-    open: bool = True
-
-
-class StepBook:
-    """A verifier that issues permits itself and books every step.
-
-    `fence_at`: the step of that number, counted from 0, and all after it are refused as the gate refuses work that
-    was fenced. `no_time`: steps are granted, but the time to send has already passed.
-    """
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self.fence_at: int | None = None
-        self.no_time = False
-        self._alive: set[int] = set()
-        self._kept: list[Permit[Read]] = []
-
-    def read(self) -> Permit[Read]:
-        return self._known(Permit(Read, frozenset({DEVICE}), "contract", None))
-
-    def write(self) -> Permit[Write]:
-        permit = Permit(Write, frozenset({DEVICE}), "contract", 1)
-        self._known(permit)
-        return permit
-
-    def spend(self, permit: Permit[Read]) -> None:
-        self._alive.discard(id(permit))
-
-    def check(self, permit: Permit[Read], device_id: int) -> None:
-        if id(permit) not in self._alive or device_id not in permit.devices:
-            raise HouseRuleBroken("not a permit of this book, or not for this device")
-
-    @asynccontextmanager
-    async def step(self, permit: Permit[Write], device_id: int, limit_s: float) -> AsyncIterator[StepWindow]:
-        self.check(permit, device_id)
-        if permit.reach is not Write:
-            raise HouseRuleBroken("a permit to read begins no step")
-        if self.fence_at is not None and len(self.steps) >= self.fence_at:
-            raise LockLost("taken away by admin (contract)")
-        step = Step(len(self.steps), limit_s)
-        self.steps.append(step)
-        yield StepWindow(time.monotonic() + (-1 if self.no_time else limit_s - MARGIN_S))
-        step.open = False
-
-    def _known(self, permit: Permit[Read]) -> Permit[Read]:
-        self._alive.add(id(permit))
-        self._kept.append(permit)
-        return permit
-
-
-class DriverBench(ABC):
-    """A device under test, and what a test may do to it, or see of it, beside the driver."""
-
-    def __init__(self, driver: Driver, credentials: Credentials) -> None:
-        self.driver = driver
-        self.credentials = credentials
-        self.book = StepBook()
-        self._connections: list[DeviceConnection] = []
-
-    def connect(self, **changes: object) -> DeviceConnection:
-        credentials = replace(self.credentials, **changes) if changes else self.credentials  # type: ignore[arg-type]
-        self._connections.append(self.driver.connect(DEVICE, credentials, self.book))
-        return self._connections[-1]
-
-    async def close(self) -> None:
-        """For the fixture: ends what a test left open."""
-        for connection in self._connections:
-            await connection.close()
-
-    @abstractmethod
-    def writes(self) -> int:
-        """How many configuration writes reached the device, locks and jobs included, by its own account."""
-
-    @abstractmethod
-    def new_element(self) -> Element:
-        """An element the device does not have, with a sub-element, valid on it."""
-
-    @abstractmethod
-    def changed(self, element: Element) -> Element:
-        """That element with one attribute changed."""
-
-    @abstractmethod
-    def breaking_element(self) -> Element:
-        """An element that the device stores, and that its verify then rejects."""
-
-    @abstractmethod
-    def refused_element(self) -> Element:
-        """An element that the device refuses to store at all."""
-
-    @abstractmethod
-    async def hold_lock(self, held: bool) -> None:
-        """Somebody else takes, or gives up, the device's own configuration lock."""
-
-    @abstractmethod
-    async def lose_next_edit(self) -> None:
-        """The device answers yes to the next edit and does not store it."""
-
-    @abstractmethod
-    async def cut_next_edit(self) -> None:
-        """The connection is cut at the next edit, before the device answers."""
-
-    @abstractmethod
-    async def fail_next_job(self, action: str) -> None:
-        """verify, save, activate or restore fails when next asked for."""
-
-
-async def push(device: DeviceConnection, permit: Permit[Write], schema: Schema, *edits: ElementEdit) -> None:
-    """The way of a push, without its reading back."""
-    await device.lock(permit)
-    for edit in edits:
-        await device.write(permit, schema, edit)
-    words = await device.verify(permit)
-    if words is not None:
-        raise Rejected(words)
-    await device.save(permit)
-    await device.activate(permit)
-    await device.unlock(permit)
-
-
-async def find(
-    device: DeviceConnection, permit: Permit[Read], schema: Schema, wanted: Element, *, running: bool
-) -> Element | None:
-    elements = await device.read_elements(permit, schema, [wanted.path], running=running)
-    return next((e for e in elements if key_of(schema, e) == key_of(schema, wanted)), None)
+from opensdm.testing.driver_bench import DEVICE, DriverBench, find, push, told
 
 
 class DriverContract:
@@ -458,8 +317,3 @@ class DriverContract:
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
             await device.facts(bench.book.read())
         await device.close()
-
-
-def told(error: SdmError) -> str:
-    """Everything an error carries out of the house."""
-    return f"{error} {error.message} {error.facts!r} {error.__cause__!r}"

@@ -77,6 +77,17 @@ async def test_saving_and_activating_can_be_two_pushes(bench: Bench) -> None:
     assert (bench.stored("running", "realm-config", identifier="peering") or {})["description"] == "second thoughts"
 
 
+async def test_a_load_between_saving_and_activating_forgets_neither(bench: Bench) -> None:
+    await bench.add("alice", interface())
+    await bench.push(action=PushAction.SAVE)
+    assert (await bench.load()).device.status == "Modified"
+    assert [e.attributes["realmId"] for e in await bench.listed("sipInterface")] == ["access"]
+    await bench.add("alice", realm("peering"))
+    assert (await bench.push()).status == SUCCEEDED
+    assert [e.attributes["realmId"] for e in await bench.listed("sipInterface")] == ["access", "core"]
+    assert (await bench.load()).device.status == "In Sync"
+
+
 async def test_a_push_without_changes_succeeds_and_says_so(bench: Bench) -> None:
     reply = await bench.push()
     assert (reply.status, reply.create, reply.integrity_check) == (SUCCEEDED, NOT_APPLICABLE, NOT_APPLICABLE)

@@ -17,6 +17,7 @@ from opensdm.core.errors import (
 from opensdm.core.operations import (
     DiscardChanges,
     LockDevice,
+    PushAction,
 )
 from opensdm.core.results import FAILED, NOT_APPLICABLE, SUCCEEDED, UNKNOWN
 from tests.acceptance.provisioning import (
@@ -109,6 +110,20 @@ async def test_a_rollback_that_fails_is_said_and_the_next_push_cleans_up(bench: 
     assert bench.stored("running", "realm-config", identifier="peering") is None
     assert (await bench.device()).status == "In Sync"
     assert (await bench.push("alice")).status == SUCCEEDED
+
+
+async def test_leftovers_on_top_of_a_saved_configuration(bench: Bench) -> None:
+    await bench.add("bob", realm("saved-first"))
+    assert (await bench.push("bob", PushAction.SAVE)).status == SUCCEEDED
+    await staged(bench)
+    bench.sbc.control({"fail_jobs": ["save", "restore"]})
+    assert (await bench.push()).error_code == "ROLLBACK_FAILED"
+    bench.sbc.control({"fail_jobs": []})
+    await bench.do("alice", DiscardChanges(device_id=bench.device_id))
+    assert (await bench.push()).status == SUCCEEDED
+    assert bench.stored("running", "realm-config", identifier="peering") is None
+    assert bench.stored("running", "realm-config", identifier="saved-first") is not None
+    assert "saved-first" in {e.attributes["id"] for e in await bench.listed("realmConfig")}
 
 
 async def test_leftovers_on_a_device_changed_outside_are_not_ours_to_clean_up(bench: Bench) -> None:

@@ -27,7 +27,8 @@ from opensdm.core.staging import PendingChange
 from opensdm.core.validation import element_type, key_of, validate
 from opensdm.handlers.loaded import Loaded, loaded, managed_device, shown
 
-IN_SYNC, UNCERTAIN = "In Sync", "Uncertain"
+IN_SYNC, SAVED_ONLY, UNCERTAIN = "In Sync", "Modified", "Uncertain"
+"""Modified: the device keeps changes of ours that it does not run yet. Uncertain: of work that was cut short."""
 
 # ------------------------------------------------------------------------------------------ managing
 
@@ -58,14 +59,14 @@ async def unassign_device(operation: UnassignDevice, work: Work) -> None:
 async def load_configuration(operation: LoadConfiguration, work: Work) -> DeviceShown:
     """Take over what the device is running. Nobody's staged changes are touched; a push tells what became stale."""
     device_id = operation.device_id
-    await work.read(lambda transaction: managed_device(transaction, device_id))
+    device = await work.read(lambda transaction: managed_device(transaction, device_id))
     connection, permit = await work.connect(device_id), work.permit_read()
     facts = await connection.facts(permit)
     schema, is_new = await device_schema(work, connection, permit, facts)
     elements = await connection.read_elements(permit, schema, running=True)
-    status = IN_SYNC
-    if work.uncertain and await _leftovers(connection, permit, schema, elements):
-        status = UNCERTAIN
+    status = UNCERTAIN if work.uncertain else device.status
+    if status not in (SAVED_ONLY, UNCERTAIN) or not await _leftovers(connection, permit, schema, elements):
+        status = IN_SYNC
 
     async def effect(transaction: Transaction) -> DeviceShown:
         if is_new:
@@ -91,7 +92,7 @@ async def device_schema(
 async def _leftovers(
     connection: DeviceConnection, permit: Permit[Read], schema: Schema, running: tuple[Element, ...]
 ) -> bool:
-    """Whether work that was cut short left edits on the device which nobody has activated."""
+    """Whether the device holds edits that nobody has activated."""
     editing = {key_of(schema, e): e for e in await connection.read_elements(permit, schema)}
     active = {key_of(schema, e): e for e in running}
     return editing.keys() != active.keys() or any(not same(schema, editing[k], active[k]) for k in editing)

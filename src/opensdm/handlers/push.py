@@ -30,12 +30,10 @@ from opensdm.core.ports import DeviceConnection, ElementEdit, Transaction, Work
 from opensdm.core.results import FAILED, SUCCEEDED, UNKNOWN, PushReply
 from opensdm.core.staging import PendingChange
 from opensdm.core.validation import Key, describe_key, key_of
-from opensdm.handlers.configuration import IN_SYNC, UNCERTAIN
+from opensdm.handlers.configuration import IN_SYNC, SAVED_ONLY, UNCERTAIN
 from opensdm.handlers.loaded import Loaded, loaded
 from opensdm.handlers.staleness import check_changes, refuse_stale
 
-SAVED_ONLY = "Modified"
-"""The status of a device whose saved configuration, our copy of it too, is ahead of the running one."""
 LAST_OPERATION = {
     PushAction.SAVE: "Save",
     PushAction.ACTIVATE: "Activate",
@@ -285,9 +283,9 @@ class Push:
         return replace(self.reply, status=SUCCEEDED, validation_message=note)
 
     async def _new_copy(self) -> tuple[Element, ...]:
-        """Our copy with the touched types as the device shows them; all of them when nothing was written."""
+        """Our copy with the touched types as the device shows them; all of them when more than our edits may be new."""
         running = self._action is not PushAction.SAVE
-        if not self._changes:
+        if not self._changes or self._view.device.status != IN_SYNC:
             return await self._device.read_elements(self._permit, self._schema, running=running)
         touched = list(dict.fromkeys(change.path for change in self._changes))
         theirs = await self._device.read_elements(self._permit, self._schema, touched, running=running)

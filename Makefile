@@ -82,4 +82,4 @@ coverage: setup
 	@$(BIN)/python -m coverage report --skip-covered
 	@echo 'Every branch of the lock rules and the gate:'
 	@$(BIN)/python -m coverage report --fail-under=100 \
-	    --include='src/opensdm/core/lock.py,src/opensdm/gate/*'
+	    --include='src/opensdm/core/lock*.py,src/opensdm/gate/*'

@@ -7,16 +7,14 @@ shows it must be the model's. A crash drops the server where it stands and start
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
-from opensdm.core.errors import HouseRuleBroken, SdmError
+from opensdm.core.errors import SdmError
 from opensdm.core.lock import EventKind, OverrideMode
 from opensdm.core.operations import (
     AddNetworkFunction,
@@ -37,7 +35,7 @@ from opensdm.core.operations import (
     UnlockDevice,
     UnlockGroup,
 )
-from tests.gatehouse import House
+from tests.simulation.model import ModelLock, ModelWork, Stage, step, watched
 from tests.simulation.workbench import Job, Workbench
 
 T = TypeVar("T")
@@ -47,68 +45,6 @@ MEMBER = st.integers(0, 1)
 PICK = st.integers(0, 5)
 DOORS = st.sampled_from(["rest", "soap", "web", "cli"])
 _names = itertools.count(1)
-
-
-class Caught(BaseException):
-    """The machine saw a fault. No Exception, so that Hypothesis neither replays nor shrinks the history."""
-
-
-def watched(body: Callable[..., None]) -> Callable[..., None]:
-    """On a stage with a planted fault, the first thing seen ends the run."""
-
-    @functools.wraps(body)
-    def run(self: LockMachine, **drawn: Any) -> None:
-        try:
-            body(self, **drawn)
-        except (AssertionError, HouseRuleBroken) as seen:
-            self.failed = True
-            if self.stage.planted:
-                raise Caught(f"{type(seen).__name__} in {body.__name__}: {seen}") from seen
-            raise
-
-    return run
-
-
-def step(**drawn: Any) -> Callable[[Callable[..., None]], Any]:
-    """A rule that is watched."""
-    decorate: Callable[[Callable[..., None]], Any] = rule(**drawn)
-    return lambda body: decorate(watched(body))
-
-
-@dataclass
-class ModelLock:
-    """What must be true of one device."""
-
-    holder: str | None = None
-    epoch: int = 0
-    untold: set[str] = field(default_factory=set)
-    work: list[ModelWork] = field(default_factory=list)
-
-    def foreign_work(self, user: str) -> bool:
-        return any(w.user != user for w in self.work)
-
-
-@dataclass
-class ModelWork:
-    """One claim that is not over. `fenced` work runs on, but its next step is refused."""
-
-    user: str
-    job: Job
-    fenced: bool = False
-
-
-@dataclass
-class Stage:
-    """What a run of the machine stands on; kept over its examples, each with devices of its own."""
-
-    loop: asyncio.AbstractEventLoop
-    open: Callable[[Workbench], Awaitable[House]]
-    house: House
-    bench: Workbench
-    planted: bool = False
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
 
 
 class LockMachine(RuleBasedStateMachine):

@@ -16,7 +16,8 @@ from opensdm.core.operations import PushChanges
 from opensdm.handlers import HANDLERS
 from tests.gatehouse import House, open_house
 from tests.simulation.faults import FAULTS
-from tests.simulation.machine import Caught, LockMachine, Stage
+from tests.simulation.machine import LockMachine
+from tests.simulation.model import Caught, Stage
 from tests.simulation.workbench import Workbench
 
 EXAMPLES = int(os.environ.get("OPENSDM_MACHINE_EXAMPLES", "40"))

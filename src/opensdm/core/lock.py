@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from opensdm.core.lock_board import Board, Decision
 from opensdm.core.lock_values import (
     Actor,
     Admit,
@@ -19,10 +20,8 @@ from opensdm.core.lock_values import (
     Answer,
     BeginStep,
     Blocker,
-    Board,
     ClaimRow,
     ClaimState,
-    Decision,
     Done,
     EndClaim,
     EventKind,

@@ -145,7 +145,7 @@ class ListLocks(Operation, rule=observe("device:lock:listed", Area.INVENTORY)):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListLockEvents(Operation, rule=observe("device:lock:history", Area.INVENTORY, Scope.DEVICE)):
+class ListLockEvents(Operation, rule=observe("device:history:listed", Area.INVENTORY, Scope.DEVICE)):
     device_id: int
     offset: int = 0
     limit: int | None = None

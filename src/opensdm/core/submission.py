@@ -53,6 +53,8 @@ class AuditDraft:
     """A result known beforehand (a finished push); None: decided by the outcome."""
     refusals_only: bool = False
     """Admission of work leaves a row only when refused; its end leaves the row of its result."""
+    device_id: int | None = None
+    """The device that was named, for refusals that never got as far as looking it up."""
 
 
 @dataclass(frozen=True, slots=True)

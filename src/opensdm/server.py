@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -22,15 +22,11 @@ from opensdm.core.operations import AddUser, Operation, ShowServer
 from opensdm.data_directory import COMMAND, SERVER, DataDirectory, DirectoryInUse, new_node_name
 from opensdm.doors import local
 from opensdm.doors.clock import Clock, ClockSettings
-from opensdm.doors.health import add_health_routes
 from opensdm.doors.local import LocalDoor
-from opensdm.doors.rest.app import build_app
-from opensdm.doors.rest.settings import RestSettings
 from opensdm.drivers.registry import Registry
 from opensdm.gate import Caller, Gate
 from opensdm.gate.gate import Principal
 from opensdm.handlers import HANDLERS
-from opensdm.listener import Listener, bind, host_and_port
 from opensdm.passwords import Argon2Passwords
 from opensdm.settings import Settings
 from opensdm.stores.database import Database, open_database
@@ -39,6 +35,9 @@ from opensdm.stores.recovery import HEARTBEAT_S, beat, check_key, recover, stop_
 from opensdm.stores.schema import migrate
 from opensdm.stores.secrets import SecretBox
 from opensdm.tls import TlsFiles, ensure_certificates
+
+if TYPE_CHECKING:
+    from opensdm.listener import Listener
 
 log = structlog.get_logger("opensdm.server")
 
@@ -81,9 +80,7 @@ class Server:
             )
         async with AsyncExitStack() as closing:
             await _use(directory, SERVER if listen else COMMAND, closing)
-            bound = bind(*settings.address) if listen else None
-            if bound is not None:
-                closing.callback(bound.close)
+            bound = _bound(settings, closing) if listen else None
             database, gate = await _open_gate(settings, directory, settings.node.name, closing)
             return cls(settings, database, gate, bound, closing.pop_all())
         raise AssertionError("unreachable")
@@ -111,7 +108,7 @@ class Server:
         """
         if self._bound is None:
             raise InvalidRequest("this server was opened without an address")
-        listener = Listener(self._application(), self._bound, await self._tls(), grace_s=GRACE_S)
+        listener = self._listener(self._bound, await self._tls())
         console = LocalDoor(self._gate, self.directory.listen_console())
         poll = self.settings.poll
         clock = Clock(self._gate, ClockSettings(poll.interval_s, poll.concurrency))
@@ -156,7 +153,13 @@ class Server:
         if left:
             log.warning("operations were cut short; the next start marks them as interrupted", operations=left)
 
-    def _application(self) -> Any:
+    def _listener(self, bound: socket.socket, tls: tuple[Path, Path] | None) -> Listener:
+        # Imported here, as below: commands on the store need no door to the network, and should not wait for one.
+        from opensdm.doors.health import add_health_routes
+        from opensdm.doors.rest.app import build_app
+        from opensdm.doors.rest.settings import RestSettings
+        from opensdm.listener import Listener
+
         rest = self.settings.rest
         app = build_app(
             self._gate,
@@ -168,7 +171,7 @@ class Server:
             ),
         )
         add_health_routes(app, self.ready)
-        return app
+        return Listener(app, bound, tls, grace_s=GRACE_S)
 
     async def _tls(self) -> tuple[Path, Path] | None:
         if self.settings.plain_http:
@@ -274,6 +277,14 @@ def certificates(settings: Settings) -> TlsFiles:
         raise InvalidRequest(f"no certificate can be made: {error}") from error
 
 
+def _bound(settings: Settings, closing: AsyncExitStack) -> socket.socket:
+    from opensdm.listener import bind
+
+    bound = bind(*settings.address)
+    closing.callback(bound.close)
+    return bound
+
+
 async def _use(directory: DataDirectory, role: str, closing: AsyncExitStack) -> None:
     """Take the data directory. A command that works on it at this moment is waited for, a server is not."""
     until = time.monotonic() + DIRECTORY_WAIT_S
@@ -298,7 +309,7 @@ async def _open_gate(
         database = open_database(settings.database_url, secrets)
         closing.push_async_callback(database.close)
         await check_key(database)
-        recovered = await recover(database, node_name, host_and_port(*settings.address))
+        recovered = await recover(database, node_name, settings.listen)
     except StoreUnavailable as error:
         if error.__cause__ is None:
             raise

@@ -441,7 +441,12 @@ def test_users_are_added_listed_disabled_enabled(place: Installation) -> None:
     assert PASSWORD not in trail
 
 
-def test_what_cannot_be_done_to_users_says_why(place: Installation) -> None:
+def test_what_cannot_be_done_to_users_says_why(installed: Installation) -> None:
+    with installed.serve():
+        _check_refusals(installed)
+
+
+def _check_refusals(place: Installation) -> None:
     add = ("user", "add", "alice", "--group", "provisioners", *place.place)
     done(*add, OPENSDM_PASSWORD=PASSWORD)
     assert "already" in refused(run(*add, OPENSDM_PASSWORD=PASSWORD))
@@ -543,12 +548,12 @@ def test_the_audit_trail_is_filtered_and_limited(installed: Installation) -> Non
         client = installed.client(server)
         client.post("/rest/v1.4/admin/login", {"userName": "admin", "password": "wrong-horse-1"})
         client.login("admin", ADMIN_PASSWORD)
-    failed = done("audit", "--operation", "Login", "--result", "LOGIN_FAILED", *installed.place).splitlines()
-    assert len(failed) == 2 and " 127.0.0.1 " in failed[1] and " rest " in failed[1]
-    assert len(done("audit", "--limit", "2", *installed.place).splitlines()) == 3
-    assert done("audit", "--until", "2020-01-01T00:00:00Z", *installed.place) == "No entries.\n"
-    assert '"operation": "Login"' in done("audit", "--json", "--user", "admin", *installed.place)
-    assert "yesterday" in refused(run("audit", "--since", "yesterday", *installed.place), 2)
+        failed = done("audit", "--operation", "Login", "--result", "LOGIN_FAILED", *installed.place).splitlines()
+        assert len(failed) == 2 and " 127.0.0.1 " in failed[1] and " rest " in failed[1]
+        assert len(done("audit", "--limit", "2", *installed.place).splitlines()) == 3
+        assert done("audit", "--until", "2020-01-01T00:00:00Z", *installed.place) == "No entries.\n"
+        assert '"operation": "Login"' in done("audit", "--json", "--user", "admin", *installed.place)
+        assert "yesterday" in refused(run("audit", "--since", "yesterday", *installed.place), 2)
 
 
 def test_the_console_is_for_the_owner_and_for_its_operations_only(installed: Installation) -> None:

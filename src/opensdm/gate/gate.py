@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from opensdm.core.audit import SUCCESS
-from opensdm.core.errors import AccessDenied, HouseRuleBroken, LockLost, NotLoggedIn, SdmError
+from opensdm.core.errors import AccessDenied, HouseRuleBroken, LockLost, LockRefused, NotLoggedIn, SdmError
 from opensdm.core.identity import (
     LOCAL_USER_ID,
     LOCAL_USER_NAME,
@@ -56,6 +56,7 @@ TOUCH_EVERY_US = 60_000_000
 
 Handler = Callable[[Any, Work], Awaitable[Any]]
 _READING = (Kind.OBSERVE, Kind.PUBLIC)
+_LOOKING = (Kind.OBSERVE, Kind.MACHINERY)
 
 
 class Principal(StrEnum):
@@ -102,6 +103,7 @@ class Run:
         return AuditDraft(
             session.user_id or None, session.user_name, caller.door, caller.address, operation.name,
             operation.rule.tag, caller.request_id, described, result, refusals_only,
+            getattr(operation, "device_id", None),
         )  # fmt: skip
 
 
@@ -143,10 +145,11 @@ class Gate:
         return await asyncio.shield(task)
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait for running operations before a stop; answers how many were still running at the end."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=timeout_s)
-        return len(self._tasks)
+        """Wait for running operations, and late ends of claims, before a stop; answers how many were left."""
+        left = self._tasks | self._writer.late
+        if left:
+            _, left = await asyncio.wait(left, timeout=timeout_s)
+        return len(left)
 
     # ------------------------------------------------------------------------------ the way through
 
@@ -303,10 +306,16 @@ class Gate:
     async def _refuse_early(self, run: Run) -> None:
         """A foreign lock is the first thing a caller hears of, before any fault in the request itself.
 
-        Only a hint is taken from this look: the refusal itself is decided, and audited, in a transaction.
+        Only a hint is taken from this look: the refusal itself is decided, and audited, in a transaction. Should that
+        one admit after all, nothing has happened yet: a lock ends with its device (`drop`), not with this question.
         """
+        guard = self._guard(run)
+        assert guard is not None
         submission = Submission(
-            target_of(run.operation), self._guard(run), None, self._standing(run), run.draft(refusals_only=True)
+            target_of(run.operation),
+            replace(guard, drop=False),
+            standing=self._standing(run),
+            audit=run.draft(refusals_only=True),
         )
         if isinstance(await self.ledger.peek(submission), Refused):
             await self._submit(run, submission)
@@ -341,10 +350,9 @@ class Gate:
     # ------------------------------------------------------------------------------ audit
 
     async def _audit_refusal(self, run: Run, error: SdmError) -> None:
-        """Refusals no transaction recorded. A failed look is no event; being denied access is."""
-        if run.audited or run.operation.rule.kind is Kind.MACHINERY:
-            return
-        if run.operation.rule.kind is Kind.OBSERVE and not isinstance(error, AccessDenied):
+        """Refusals no transaction recorded. A look that fails is no event; one that is refused is."""
+        refused = isinstance(error, (AccessDenied, LockRefused))
+        if run.audited or (run.operation.rule.kind in _LOOKING and not refused):
             return
         run.audited = True
         await self._writer.record(run.draft(), error)

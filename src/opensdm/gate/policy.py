@@ -32,6 +32,8 @@ from opensdm.core.lock import RefusalCode, Refused
 from opensdm.core.operations import REGISTRY, Kind, LockGroup, Operation
 
 MAX_NEXT = 2
+_LOGIN = NextStep("Login", {"user_name": "USER", "password": "PASSWORD"})
+"""What helps whoever has no session, or one that may do nothing."""
 
 
 def require(session: Session, operation: Operation) -> None:
@@ -39,10 +41,10 @@ def require(session: Session, operation: Operation) -> None:
     rule = operation.rule
     if rule.kind is Kind.MACHINERY and not session.is_machinery:
         raise Forbidden(f"{operation.name} is the server's own work")
+    if rule.kind is Kind.LOCK and session.session_id is None:
+        raise Forbidden(f"{session.user_name} holds no locks; log in as a user")
     if rule.area is None or session.is_machinery:
         return
-    if rule.kind is Kind.LOCK and session.session_id is None:
-        raise Forbidden("the local console holds no locks; log in as a user")
     if session.level(rule.area) < rule.level:
         wanted = "Full" if rule.level is Level.FULL else "View"
         raise Forbidden(
@@ -127,7 +129,7 @@ def utc(at_us: int) -> str:
 def advise(error: SdmError, session: Session | None, operation: Operation) -> tuple[NextStep, ...]:
     """One or two calls that help this caller; each names an operation this caller may send."""
     steps = [s for s in _advice(error, session, operation) if session is None or _may(session, s)]
-    return tuple(steps[:MAX_NEXT]) or (NextStep("ShowSession"),)
+    return tuple(steps[:MAX_NEXT]) or (_LOGIN,)
 
 
 def _advice(error: SdmError, session: Session | None, operation: Operation) -> Iterable[NextStep]:
@@ -152,7 +154,8 @@ def _advice(error: SdmError, session: Session | None, operation: Operation) -> I
         case LockRefused():
             yield NextStep("ListLocks")
         case NotLoggedIn() | TooManyAttempts():
-            yield NextStep("Login", {"user_name": "USER", "password": "PASSWORD"})
+            yield _LOGIN
+            return
         case NotLoaded() | StaleConfiguration() if device is not None:
             yield NextStep("LoadConfiguration", {"device_id": device})
             yield NextStep("ShowPendingChanges", {"device_id": device})
@@ -165,7 +168,7 @@ def _advice(error: SdmError, session: Session | None, operation: Operation) -> I
             yield NextStep("ShowServer")
         case _:
             pass
-    if device is not None and not isinstance(error, (NotFound, NotLoggedIn)):
+    if device is not None and not isinstance(error, NotFound):
         yield NextStep("ShowDevice", {"device_id": device})
     yield NextStep("ShowSession")
 

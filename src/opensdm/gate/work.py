@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
+
 from opensdm.core.errors import HouseRuleBroken
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from opensdm.gate.gate import Gate, Run
 
 T = TypeVar("T")
+log = structlog.get_logger("opensdm.gate")
 
 
 class GateWork:
@@ -152,14 +155,23 @@ class GateWork:
         return await self._gate.execute(self._run.caller, operation)
 
     async def close(self) -> None:
-        """End it all: connections first, while the permit still lets them give up the device's own lock."""
+        """End it all: connections first, while the permit still lets them give up the device's own lock.
+
+        What was done is done: a connection that does not close changes nothing of how the operation ended.
+        """
         try:
             for connection in self._connections:
-                await connection.close()
+                await self._hang_up(connection)
         finally:
             if self._permit is not None:
                 self._gate.seal.spend(self._permit)
             self._alive = False
+
+    async def _hang_up(self, connection: DeviceConnection) -> None:
+        try:
+            await connection.close()
+        except Exception:
+            log.exception("a device connection did not close", operation=self._run.operation.name)
 
     def _check_alive(self) -> None:
         if not self._alive:

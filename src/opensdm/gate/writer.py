@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from opensdm.core.errors import NotFound, StoreUnavailable
+from opensdm.core.errors import NotFound, SdmError, StoreUnavailable
 from opensdm.core.lock import Answer, BeginStep, EndClaim, FinishStep
 from opensdm.core.ports import Transaction
 from opensdm.core.submission import AuditDraft, LedgerPort, Submission, Target
@@ -27,7 +27,8 @@ class Writer:
 
     def __init__(self, ledger: LedgerPort) -> None:
         self._ledger = ledger
-        self._late: set[asyncio.Task[None]] = set()
+        self.late: set[asyncio.Task[None]] = set()
+        """Ends of claims still to be written, while the store is away."""
 
     async def decide_claim(self, request: BeginStep | FinishStep, devices: frozenset[int]) -> Answer:
         receipt = await self._ledger.submit(Submission(Target(devices=devices), request))
@@ -42,10 +43,10 @@ class Writer:
                 return
             await asyncio.sleep(_pause(attempt))
         task = asyncio.create_task(self._end_late(submission), name=f"end of claim {request.claim_id}")
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        self.late.add(task)
+        task.add_done_callback(self.late.discard)
 
-    async def record(self, audit: AuditDraft, error: Exception) -> None:
+    async def record(self, audit: AuditDraft, error: SdmError) -> None:
         """An audit row for a refusal that no transaction decided; a store that is away loses only this row."""
 
         async def refuse(transaction: Transaction) -> None:
@@ -53,8 +54,8 @@ class Writer:
 
         try:
             await self._ledger.submit(Submission(effect=refuse, audit=audit))
-        except type(error) as same:
-            if isinstance(same, StoreUnavailable):
+        except SdmError as raised:
+            if raised is not error:
                 log.warning("a refusal was not audited", operation=audit.operation, user=audit.user_name)
 
     async def note(self, audit: AuditDraft) -> None:

@@ -38,7 +38,8 @@ class AuditRows:
                 draft, outcome, outcome.answer.code.value, _because(outcome.answer), _named(board, outcome, names)
             )
         elif isinstance(outcome.error, SdmError):
-            self._refuse(draft, outcome, outcome.error.code, outcome.error.message, _named(board, outcome, []))
+            asked = [] if draft.device_id is None or outcome.devices else [(draft.device_id, None)]
+            self._refuse(draft, outcome, outcome.error.code, outcome.error.message, _named(board, outcome, asked))
         elif outcome.error is None and not draft.refusals_only:
             for device_id, device_name in _named(board, outcome, [])[:MAX_ROWS_PER_GROUP]:
                 result = draft.result or SUCCESS
@@ -60,10 +61,24 @@ class AuditRows:
     async def write(self, connection: Connection) -> None:
         rows = self.successes + list(self.refusals.values())
         if rows:
+            await _name_devices(connection, rows)
             await connection.execute(statements.INSERT_AUDIT, rows)
 
 
-def _named(board: Board, outcome: Outcome, blockers: Iterable[tuple[int, str]]) -> list[tuple[int | None, str | None]]:
+async def _name_devices(connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Devices that were refused before their rows were looked at; one that does not exist stays a number."""
+    nameless = [row for row in rows if row["device_id"] is not None and row["device_name"] is None]
+    if nameless:
+        wanted = sorted({row["device_id"] for row in nameless})
+        found = await connection.execute(statements.DEVICE_NAMES, {"devices": wanted})
+        names = {row.device_id: row.device_name for row in found}
+        for row in nameless:
+            row["device_name"] = names.get(row["device_id"])
+
+
+def _named(
+    board: Board, outcome: Outcome, blockers: Iterable[tuple[int, str | None]]
+) -> list[tuple[int | None, str | None]]:
     """The devices a row is written for: the blocking ones of a refusal, else all of the target."""
     named: dict[int, str | None] = dict(blockers)
     if not named:

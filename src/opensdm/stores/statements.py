@@ -211,6 +211,8 @@ INSERT_AUDIT = text(
 """Refusals of one user, device, operation and code within a second are one row with a count; a success
 has no key and is always a row of its own."""
 
+DEVICE_NAMES = _listed("SELECT device_id, device_name FROM device WHERE device_id IN :devices", "devices")
+
 RESERVE = {
     "sqlite": text("UPDATE counter SET value = value + :n WHERE name = 'claim' RETURNING value"),
     "postgresql": text("SELECT nextval('claim_number') FROM generate_series(1, :n)"),

@@ -17,6 +17,8 @@ import requests
 
 OPENSDM = Path(sys.executable).parent / "opensdm"
 ADMIN_PASSWORD = "correct-horse-7"
+PASSWORD = "battery-staple-4"
+"""Of whoever is not admin."""
 START_TIMEOUT_S = 60.0
 LISTENING = "listening on "
 
@@ -45,6 +47,15 @@ def done(*arguments: object, **extra: str) -> str:
     ended = run(*arguments, **extra)
     assert ended.returncode == 0, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout
+
+
+def refused(ended: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """What a command that failed said: one sentence, no traceback, nothing on standard output."""
+    assert ended.returncode == code, (ended.returncode, ended.stdout, ended.stderr)
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("opensdm: ") and ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr
 
 
 @dataclass

@@ -127,6 +127,7 @@ class Server:
         finally:
             await self._close_doors(listener, console, clock)
             heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
         if self._failure is not None:

@@ -1,7 +1,8 @@
-"""The real gate and a virtual SBC enrolled in it."""
+"""The real gate and a virtual SBC enrolled in it; data directories of the installed program."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.acceptance.provisioning import (
     Enrol,
 )
 from tests.gatehouse import House, house_with_users
+from tests.program import Installation
 
 
 @pytest.fixture
@@ -46,3 +48,27 @@ async def bench(enrol: Enrol) -> Bench:
     bench = await enrol()
     await bench.load()
     return bench
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """A data directory as init leaves it, to be copied: with the embedded database it may be anywhere."""
+    made = Installation(tmp_path_factory.mktemp("fresh") / "data")
+    made.init()
+    return made
+
+
+@pytest.fixture
+def installed(fresh: Installation, tmp_path: Path) -> Installation:
+    return Installation(shutil.copytree(fresh.data, tmp_path / "data"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
+    """An installation on each of the two databases."""
+    if request.param == "sqlite":
+        made: Installation = request.getfixturevalue("installed")
+        return made
+    made = Installation(tmp_path / "data", request.getfixturevalue("postgres_url"))
+    made.init()
+    return made

@@ -28,7 +28,12 @@ app.add_typer(simulate.app, name="simulate")
 app.command("audit")(trail.audit)
 
 ADMIN = "admin"
-Listen = Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", show_default=False)]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen", metavar="HOST:PORT", help="Default 127.0.0.1:8443; port 0 takes any free one.", show_default=False
+    ),
+]
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="HTTP without TLS.")]
 
 

@@ -50,7 +50,7 @@ class DataDirectory:
     def create(self) -> None:
         """Make the directory, closed to everyone else. StoreUnavailable where that cannot be.
 
-        One that holds other things already keeps its mode: it may be anything. All that we write there is closed itself.
+        One that holds other things already keeps its mode: it may be anything. What we write there is closed itself.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)

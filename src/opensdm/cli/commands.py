@@ -34,6 +34,15 @@ Listen = Annotated[
         "--listen", metavar="HOST:PORT", help="Default 127.0.0.1:8443; port 0 takes any free one.", show_default=False
     ),
 ]
+DemoData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Data directory, kept for another demo; without it a fresh one, removed at the end.",
+        show_default=False,
+    ),
+]
 PlainHttp = Annotated[bool, typer.Option("--plain-http", help="HTTP without TLS.")]
 
 
@@ -108,7 +117,7 @@ def serve(data: Data = None, database: Database = None, listen: Listen = None, p
 
 
 @app.command()
-def demo(data: Data = None, listen: Listen = None, plain_http: PlainHttp = False) -> None:
+def demo(data: DemoData = None, listen: Listen = None, plain_http: PlainHttp = False) -> None:
     """Run everything with two virtual SBCs, and print a whole session to paste.
 
     OPENSDM_DEMO_PASSWORD sets one password for all users; without it each gets one of its own, printed once.

@@ -18,15 +18,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
-PORT = ":8443"
-"""The port that pages show; each run takes a free one in its place."""
+PORTS = (":8443", ":8444")
+"""The ports that pages show; each run takes free ones in their place. The first is that of a server without another."""
 WIDTH = 116
 TIMEOUT_S = 240
 
@@ -95,9 +96,9 @@ def replay(page: str, directory: Path) -> list[tuple[Step, str]]:
         if block.name:
             (directory / block.name).write_text(block.text)
     (directory / ".venv").symlink_to(Path(sys.prefix))
-    port = f":{_free_port()}"
+    ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
     todo = list(steps(page))
-    script = "\n".join(_lines(todo, port))
+    script = "\n".join(_lines(todo, ports))
     environment = {n: v for n, v in os.environ.items() if not n.startswith("OPENSDM_") and "proxy" not in n.lower()}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     process = subprocess.Popen(
@@ -110,31 +111,38 @@ def replay(page: str, directory: Path) -> list[tuple[Step, str]]:
         _end(process)
     assert process.returncode == 0, f"{said}\n{_last_words(directory)}"
     return [
-        (step, (directory / f"{n}.out").read_text().replace(port, PORT))
+        (step, _replaced((directory / f"{n}.out").read_text(), {free: shown for shown, free in ports.items()}))
         for n, step in enumerate(todo)
         if step.server is None
     ]
 
 
-def _lines(todo: list[Step], port: str) -> Iterator[str]:
+def _lines(todo: list[Step], ports: Mapping[str, str]) -> Iterator[str]:
     """The page as one script that stops at the first failure and ends the servers it started."""
     yield "set -eE -o pipefail"
     yield "servers=''; trap 'for s in $servers; do kill $s; done; wait' EXIT"
     for n, step in enumerate(todo):
-        text = step.block.text.replace(PORT, port)
         if step.server is None:
-            yield f"{{\n{text}}} > {n}.out 2> {n}.err"
+            yield f"{{\n{_replaced(step.block.text, ports)}}} > {n}.out 2> {n}.err"
             continue
-        command = step.server if "--listen" in step.server else f"{step.server} --listen 127.0.0.1{PORT}"
-        yield f'{command.replace(PORT, port)} > {n}.out 2> {n}.err & servers="$servers $!"; started=$!'
+        command = step.server if "--listen" in step.server else f"{step.server} --listen 127.0.0.1{PORTS[0]}"
+        yield f'{_replaced(command, ports)} > {n}.out 2> {n}.err & servers="$servers $!"; started=$!'
         yield f"listening() {{ grep -q 'listening on' {n}.out; }}"
         yield "for i in $(seq 600); do if listening; then break; fi; kill -0 $started; sleep 0.1; done; listening"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _replaced(text: str, ports: Mapping[str, str]) -> str:
+    for old, new in ports.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _free_ports(count: int) -> list[str]:
+    with ExitStack() as open_ones:
+        probes = [open_ones.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [f":{probe.getsockname()[1]}" for probe in probes]
 
 
 def _end(process: subprocess.Popen[str]) -> None:

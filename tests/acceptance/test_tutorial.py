@@ -8,7 +8,13 @@ from docs.replay import Block, Step, blocks, comparable, differences, replay, re
 from tests.machine import tool
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["docs/tutorial.md"]
+PAGES = [
+    "docs/tutorial.md",
+    "docs/howto/enrol-devices.md",
+    "docs/howto/lock-from-a-script.md",
+    "docs/howto/read-the-audit-trail.md",
+    "docs/howto/run-a-server.md",
+]
 
 
 @pytest.mark.slow

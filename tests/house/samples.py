@@ -1,0 +1,227 @@
+"""One request of every operation, on the ground of the walk, and what each kind of caller is to be told.
+
+Written without a look at the gate: what is expected follows from the operation's rule and the rights of its sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from opensdm.core.element import Element
+from opensdm.core.errors import (
+    DeviceLocked,
+    Forbidden,
+    InvalidRequest,
+    NotAssigned,
+    NotEmpty,
+    NotFound,
+    NotLockOwner,
+    NotLoggedIn,
+    SdmError,
+)
+from opensdm.core.identity import DEFAULT_RIGHTS, Area, Level, granted
+from opensdm.core.inventory import CATEGORIES
+from opensdm.core.operations import (
+    REGISTRY,
+    AddDeviceGroup,
+    AddElement,
+    AddNetworkFunction,
+    AddUser,
+    AssignDevice,
+    ChangeCredentials,
+    ChangeDeviceGroup,
+    DeleteDeviceGroup,
+    DeleteElement,
+    DeleteNetworkFunction,
+    DisableUser,
+    DiscardChanges,
+    EnableUser,
+    KeepHouse,
+    Kind,
+    ListAudit,
+    ListCategories,
+    ListDeviceGroups,
+    ListDevices,
+    ListElements,
+    ListFunctionGroups,
+    ListLockEvents,
+    ListLocks,
+    ListNetworkFunctions,
+    ListUsers,
+    LoadConfiguration,
+    LockDevice,
+    LockGroup,
+    Login,
+    Logout,
+    MoveNetworkFunction,
+    Operation,
+    OverrideLock,
+    PollDevice,
+    PushAction,
+    PushChanges,
+    ReadDeviceFacts,
+    RetrieveElement,
+    Scope,
+    SetPassword,
+    ShowCategory,
+    ShowDevice,
+    ShowDeviceGroup,
+    ShowFunctionGroup,
+    ShowLock,
+    ShowNetworkFunction,
+    ShowPendingChanges,
+    ShowServer,
+    ShowSession,
+    UnassignDevice,
+    UnlockDevice,
+    UnlockGroup,
+    UpdateElement,
+)
+from tests.gatehouse import PASSWORD, USERS
+from tests.house.ground import CONSOLE, NOBODY, Ground
+
+Sample = Callable[[Ground, str], Operation]
+"""The ground and the user's name to a request; the name keeps what several users add apart."""
+
+CATEGORY, TYPE = CATEGORIES[0], CATEGORIES[0].type_names[0]
+ENROLMENT = {"username": "ops", "password": "s3cret-pw"}
+
+
+def realm(name: str, **values: str) -> Element:
+    return Element("realmConfig", {"id": name, **values})
+
+
+SAMPLES: Mapping[str, Sample] = {
+    "Login": lambda g, u: Login(user_name="bob", password=PASSWORD),
+    "Logout": lambda g, u: Logout(),
+    "ShowSession": lambda g, u: ShowSession(),
+    "ShowServer": lambda g, u: ShowServer(),
+    "ListDevices": lambda g, u: ListDevices(),
+    "ShowDevice": lambda g, u: ShowDevice(device_id=g.device_id),
+    "ReadDeviceFacts": lambda g, u: ReadDeviceFacts(device_id=g.device_id),
+    "ListDeviceGroups": lambda g, u: ListDeviceGroups(),
+    "ShowDeviceGroup": lambda g, u: ShowDeviceGroup(group_id=g.west_id),
+    "AddDeviceGroup": lambda g, u: AddDeviceGroup(group_name=f"North of {u}"),
+    "ChangeDeviceGroup": lambda g, u: ChangeDeviceGroup(group_id=g.west_id, group_name=f"West of {u}"),
+    "DeleteDeviceGroup": lambda g, u: DeleteDeviceGroup(group_id=g.west_id),
+    "ListCategories": lambda g, u: ListCategories(),
+    "ShowCategory": lambda g, u: ShowCategory(category_id=CATEGORY.category_id, type_name=TYPE),
+    "ListNetworkFunctions": lambda g, u: ListNetworkFunctions(),
+    "ShowNetworkFunction": lambda g, u: ShowNetworkFunction(nf_id=g.nf_id),
+    "AddNetworkFunction": lambda g, u: AddNetworkFunction(
+        nf_name=f"new-{u}",
+        parent_full_name="Home",
+        category_name=CATEGORY.name,
+        type_name=TYPE,
+        parameters={**ENROLMENT, "primary.ip": f"{u.replace(' ', '-')}.example"},
+    ),
+    "MoveNetworkFunction": lambda g, u: MoveNetworkFunction(nf_id=g.nf_id, parent_full_name="Home"),
+    "DeleteNetworkFunction": lambda g, u: DeleteNetworkFunction(nf_id=g.nf_id),
+    "ListFunctionGroups": lambda g, u: ListFunctionGroups(nf_id=g.nf_id),
+    "ShowFunctionGroup": lambda g, u: ShowFunctionGroup(nf_id=g.nf_id, group_id=g.nf_id),
+    "ChangeCredentials": lambda g, u: ChangeCredentials(
+        nf_id=g.nf_id, group_id=g.nf_id, parameters={"username": u, "password": "An0ther-one"}
+    ),
+    "AssignDevice": lambda g, u: AssignDevice(device_id=g.spare_id),
+    "UnassignDevice": lambda g, u: UnassignDevice(device_id=g.device_id),
+    "LoadConfiguration": lambda g, u: LoadConfiguration(device_id=g.device_id),
+    "PushChanges": lambda g, u: PushChanges(device_id=g.device_id, action=PushAction.SAVE_ACTIVATE),
+    "ListElements": lambda g, u: ListElements(device_id=g.device_id, element_path="realmConfig"),
+    "RetrieveElement": lambda g, u: RetrieveElement(device_id=g.device_id, element=realm("core")),
+    "AddElement": lambda g, u: AddElement(device_id=g.device_id, element=realm(f"new-{u}")),
+    "UpdateElement": lambda g, u: UpdateElement(device_id=g.device_id, element=realm("core", description=u)),
+    "DeleteElement": lambda g, u: DeleteElement(
+        device_id=g.device_id, element=Element("sessionAgent", {"hostname": "softswitch.example"})
+    ),
+    "ShowPendingChanges": lambda g, u: ShowPendingChanges(device_id=g.device_id),
+    "DiscardChanges": lambda g, u: DiscardChanges(device_id=g.device_id),
+    "LockDevice": lambda g, u: LockDevice(device_id=g.device_id, reason=f"as {u} wishes"),
+    "UnlockDevice": lambda g, u: UnlockDevice(device_id=g.device_id),
+    "LockGroup": lambda g, u: LockGroup(nf_id=g.nf_id, group_id=g.nf_id),
+    "UnlockGroup": lambda g, u: UnlockGroup(nf_id=g.nf_id, group_id=g.nf_id),
+    "OverrideLock": lambda g, u: OverrideLock(device_id=g.device_id, reason="outage", expected_holder="alice"),
+    "ShowLock": lambda g, u: ShowLock(device_id=g.device_id),
+    "ListLocks": lambda g, u: ListLocks(),
+    "ListLockEvents": lambda g, u: ListLockEvents(device_id=g.device_id),
+    "ListAudit": lambda g, u: ListAudit(limit=5),
+    "AddUser": lambda g, u: AddUser(user_name=f"new-{u}", group="monitors", password=PASSWORD),
+    "ListUsers": lambda g, u: ListUsers(),
+    "DisableUser": lambda g, u: DisableUser(user_name="carol"),
+    "EnableUser": lambda g, u: EnableUser(user_name="carol"),
+    "SetPassword": lambda g, u: SetPassword(user_name="carol", password="An0ther-one"),
+    "PollDevice": lambda g, u: PollDevice(device_id=g.device_id),
+    "KeepHouse": lambda g, u: KeepHouse(),
+}
+
+FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
+    "ChangeCredentials": (
+        lambda g, u: ChangeCredentials(nf_id=g.nf_id, group_id=g.nf_id, parameters={"primary.ip": "a b"}),
+        InvalidRequest,
+    ),
+    "ChangeDeviceGroup": (lambda g, u: ChangeDeviceGroup(group_id=g.west_id), InvalidRequest),
+    "MoveNetworkFunction": (
+        lambda g, u: MoveNetworkFunction(nf_id=g.nf_id, parent_full_name="Home/Nowhere"),
+        NotFound,
+    ),
+    "LoadConfiguration": (lambda g, u: LoadConfiguration(device_id=g.spare_id), NotAssigned),
+    "PushChanges": (lambda g, u: PushChanges(device_id=g.spare_id, action=PushAction.SAVE), NotAssigned),
+    "UnassignDevice": (lambda g, u: UnassignDevice(device_id=g.spare_id), NotAssigned),
+    "AddElement": (lambda g, u: AddElement(device_id=g.device_id, element=realm("x y")), InvalidRequest),
+    "UpdateElement": (lambda g, u: UpdateElement(device_id=g.device_id, element=realm("nowhere")), NotFound),
+    "DeleteElement": (lambda g, u: DeleteElement(device_id=g.device_id, element=realm("nowhere")), NotFound),
+}
+"""Requests with something else wrong, and what their sender hears who may work on the device."""
+
+OWNER_MEETS: Mapping[str, type[SdmError]] = {"DeleteDeviceGroup": NotEmpty}
+"""What stops alice herself: never the lock."""
+
+LOCK_FAMILY: Mapping[str, type[SdmError] | None] = {
+    "LockDevice": DeviceLocked,
+    "LockGroup": DeviceLocked,
+    "UnlockDevice": NotLockOwner,
+    "UnlockGroup": NotLockOwner,
+    "OverrideLock": None,
+}
+"""What another user hears who has the privilege."""
+
+
+def rights_of(user: str) -> Mapping[Area, Level]:
+    if user == CONSOLE:
+        return dict.fromkeys(Area, Level.FULL)
+    return {} if user == NOBODY else DEFAULT_RIGHTS[USERS[user]]
+
+
+def expected(name: str, user: str) -> type[SdmError] | None:
+    """The refusal of an operation under alice's lock, None where it is answered."""
+    rule = REGISTRY[name].rule
+    if rule.kind is Kind.PUBLIC:
+        return None
+    if user == NOBODY:
+        return NotLoggedIn
+    if rule.kind is Kind.MACHINERY or rule.area is None or (user == CONSOLE and rule.kind is Kind.LOCK):
+        return Forbidden
+    if granted(rights_of(user), rule.area) < rule.level:
+        return Forbidden
+    if user == "alice":
+        return OWNER_MEETS.get(name)
+    if rule.kind is Kind.OBSERVE or rule.scope is Scope.SERVER:
+        return None
+    return LOCK_FAMILY[name] if rule.kind is Kind.LOCK else DeviceLocked
+
+
+def may_send(user: str, name: str) -> bool:
+    """Whether this user has the privilege for an operation, whatever becomes of it."""
+    return expected(name, user) not in (Forbidden, NotLoggedIn)
+
+
+def about_a_device(name: str) -> bool:
+    return REGISTRY[name].rule.scope is not Scope.SERVER
+
+
+def names(*kinds: Kind, about_devices: bool = False) -> list[str]:
+    """The operations of these kinds, all by default."""
+    return sorted(
+        name
+        for name, operation in REGISTRY.items()
+        if (not kinds or operation.rule.kind in kinds) and (about_a_device(name) or not about_devices)
+    )

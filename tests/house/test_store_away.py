@@ -1,0 +1,98 @@
+"""A store that does not answer, or is not heard: nothing is admitted, nothing is done twice or forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from opensdm.core.errors import DeviceLocked, Forbidden, StoreUnavailable
+from opensdm.core.operations import (
+    AddElement,
+    LockDevice,
+    ShowDevice,
+    UnlockDevice,
+)
+from opensdm.core.ports import Work
+from tests.house.conftest import Doing
+from tests.house.ground import Walk
+from tests.house.samples import realm
+
+
+async def test_without_the_store_nothing_is_admitted(walk: Walk) -> None:
+    walk.line.reads = False
+    with pytest.raises(StoreUnavailable) as away:
+        await walk.do("alice", ShowDevice(device_id=walk.ground.device_id))
+    assert [step.action for step in away.value.next_steps] == ["ShowServer", "ShowDevice"]
+    walk.line.reads, walk.line.writes = True, False
+    for operation in (LockDevice(device_id=walk.ground.device_id), walk.push()):
+        with pytest.raises(StoreUnavailable):
+            await walk.do("alice", operation)
+    await walk.do("alice", ShowDevice(device_id=walk.ground.device_id))
+
+
+async def test_a_refusal_stands_though_nobody_can_write_it_down(walk: Walk) -> None:
+    walk.line.writes = False
+    caller = await walk.caller("mona")
+    with pytest.raises(Forbidden, match="monitors"):
+        await walk.house.gate.execute(caller, LockDevice(device_id=walk.ground.device_id))
+    assert walk.trail(caller) == []
+
+
+async def test_a_refusal_stands_though_nothing_more_can_be_said_of_the_holder(walk: Walk) -> None:
+    async def lose_the_reads() -> None:
+        walk.line.reads = False
+
+    walk.ledger.before("LockDevice", lose_the_reads)
+    with pytest.raises(DeviceLocked, match="locked by alice") as refused:
+        await walk.do("bob", LockDevice(device_id=walk.ground.device_id))
+    assert refused.value.blockers[0].holder_logged_in is None
+
+
+async def test_an_admission_whose_answer_was_lost_leaves_no_work_behind(walk: Walk) -> None:
+    """The commit happened and nobody heard of it: nobody works under that claim, so it must not stay."""
+    walk.line.lost_answers = 1
+    with pytest.raises(StoreUnavailable, match="unknown"):
+        await walk.do("alice", walk.push())
+    assert walk.claims() == [("PushChanges", "RUNNING")]
+    await walk.do("alice", UnlockDevice(device_id=walk.ground.device_id))
+    assert walk.claims() == [("PushChanges", "INTERRUPTED")] and walk.uncertain()
+    await walk.do("bob", LockDevice(device_id=walk.ground.device_id))
+
+
+async def test_a_lock_whose_answer_was_lost_is_taken_once(walk: Walk) -> None:
+    device_id = walk.ground.device_id
+    await walk.do("alice", UnlockDevice(device_id=device_id))
+    walk.line.lost_answers = 1
+    with pytest.raises(StoreUnavailable):
+        await walk.do("bob", LockDevice(device_id=device_id))
+    (lock,) = (await walk.do("bob", LockDevice(device_id=device_id))).locks
+    assert (lock.row.holder_name, lock.row.epoch) == ("bob", 2)
+
+
+async def test_the_end_of_a_claim_is_written_when_the_store_is_back(
+    doing: Doing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opensdm.gate.writer.END_ATTEMPTS", 2)
+
+    async def lose_the_store(work: Work) -> None:
+        walk.line.writes = False
+
+    walk = await doing(lose_the_store)
+    caller = await walk.caller("alice")
+    assert (await walk.house.gate.execute(caller, walk.push())).status == "SUCCESS"
+    assert walk.claims() == [("PushChanges", "RUNNING")], "it is over, and the store does not know yet"
+    assert await walk.house.gate.drain(0.3) == 1
+    walk.line.writes = True
+    assert await walk.house.gate.drain(10) == 0
+    assert walk.claims() == [("PushChanges", "ENDED")]
+    assert [row["result"] for row in walk.trail(caller)] == ["SUCCESS"]
+
+
+async def test_an_edit_whose_answer_was_lost_is_there_once(walk: Walk) -> None:
+    walk.line.lost_answers = 1
+    adding = AddElement(device_id=walk.ground.device_id, element=realm("peering"))
+    with pytest.raises(StoreUnavailable):
+        await walk.do("alice", adding)
+    staged = walk.rows(
+        "SELECT element_key FROM pending_change WHERE path = 'realmConfig' AND element_key LIKE '%peer%'"
+    )
+    assert len(staged) == 1

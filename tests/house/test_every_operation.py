@@ -37,9 +37,10 @@ from opensdm.core.ports import Work
 from opensdm.core.results import PushReply
 from opensdm.gate import Caller
 from opensdm.gate.policy import utc
+from opensdm.gate.work import target_of
 from opensdm.handlers import HANDLERS, Handler
 from tests.house.conftest import Open
-from tests.house.ground import CONSOLE, NOBODY, OWNER_AGAIN, REASON, Walk
+from tests.house.ground import CONSOLE, NOBODY, OWNER_AGAIN, REASON, Ground, Walk
 from tests.house.samples import FAULTY, SAMPLES, about_a_device, expected, may_send, names
 
 WRITERS = (Kind.LOCK, Kind.TOUCH, Kind.CHANGE)
@@ -282,6 +283,21 @@ def test_every_operation_names_its_kind_its_tag_and_its_privilege() -> None:
         assert PAST.fullmatch(parts[2]), f"the tag of {name} tells what happened: {rule.tag}"
         assert (rule.area is None) == (rule.kind in (Kind.PUBLIC, Kind.MACHINERY))
         assert rule.reaches_device <= (rule.scope is Scope.DEVICE)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_devices_an_operation_is_about(ground: Ground, name: str) -> None:
+    """Found by its scope and its own fields, when the transaction that decides looks for them."""
+    target = target_of(SAMPLES[name](ground, "bob"))
+    numbers = {
+        Scope.SERVER: (0, None),
+        Scope.DEVICE: (ground.spare_id if name == "AssignDevice" else ground.device_id, None),
+        Scope.NETWORK_FUNCTION: (ground.nf_id, None),
+        Scope.FUNCTION_GROUP: (ground.nf_id, ground.nf_id),
+        Scope.DEVICE_GROUP: (ground.west_id, None),
+    }
+    assert target.scope is REGISTRY[name].rule.scope and not target.devices
+    assert (target.target_id, target.within) == numbers[target.scope]
 
 
 def test_what_every_kind_may_leave_behind() -> None:

@@ -361,6 +361,8 @@ async def test_no_token_and_a_made_up_token_are_nobody(house: House) -> None:
         Rule(Kind.OBSERVE, "x:y:z", Area.INVENTORY, Level.VIEW, Scope.DEVICE, reaches_device=True),
         Rule(Kind.OBSERVE, "x:y:z", Area.INVENTORY, Level.VIEW, Scope.DEVICE, claim=Claim.SHARED),
         Rule(Kind.LOCK, "x:y:z", Area.DEVICE_LOCK, Level.FULL, Scope.SERVER),
+        Rule(Kind.CHANGE, "x:y:z", Area.PUSH, Level.FULL, Scope.SERVER, claim=Claim.EXCLUSIVE),
+        Rule(Kind.MACHINERY, "x:y:z", None, Level.NONE, Scope.SERVER, reaches_device=True),
         Rule(Kind.CHANGE, "x:y:z", None, Level.FULL, Scope.DEVICE),
     ],
 )

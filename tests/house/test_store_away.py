@@ -12,6 +12,7 @@ from opensdm.core.operations import (
     UnlockDevice,
 )
 from opensdm.core.ports import Work
+from opensdm.gate.writer import LONGEST_PAUSE_S, _pause
 from tests.house.conftest import Doing
 from tests.house.ground import Walk
 from tests.house.samples import realm
@@ -96,3 +97,8 @@ async def test_an_edit_whose_answer_was_lost_is_there_once(walk: Walk) -> None:
         "SELECT element_key FROM pending_change WHERE path = 'realmConfig' AND element_key LIKE '%peer%'"
     )
     assert len(staged) == 1
+
+
+def test_an_outage_may_last() -> None:
+    pauses = [_pause(attempt) for attempt in (0, 1, 5, 50, 5_000_000)]
+    assert pauses == [0.05, 0.1, 1.6, LONGEST_PAUSE_S, LONGEST_PAUSE_S]

@@ -24,6 +24,7 @@ from opensdm.core.lock import (
     Stepped,
     TakeLock,
     decide,
+    decide_all,
 )
 from tests.unit.lock_rows import (
     ALICE,
@@ -167,3 +168,10 @@ def test_a_claim_reaching_beyond_the_board_is_fenced_by_what_is_known_of_the_res
     assert rows.over(wide)
     assert isinstance(decide(rows, TakeLock(actor(ALICE), devices(1))).answer, Locked)
     assert decide(rows, EndClaim(9)).locks == (replace(free(1), uncertain=True),)
+
+
+def test_a_claim_that_ended_in_the_same_batch_bars_nobody() -> None:
+    rows = board(free(1), claims=(claim(9, ALICE, 1),))
+    ended, taken = decide_all(rows, [EndClaim(9), TakeLock(actor(BOB), devices(1))])
+    assert [c.state for c in ended.claims] == [ClaimState.ENDED]
+    assert isinstance(taken.answer, Locked)

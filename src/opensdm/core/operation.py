@@ -102,7 +102,8 @@ def _check_rule(name: str, rule: Rule) -> None:
         raise TypeError(f"{name}: a change that reaches the device takes an exclusive claim")
     if rule.reaches_device and rule.kind not in (Kind.TOUCH, Kind.CHANGE, Kind.MACHINERY):
         raise TypeError(f"{name}: {rule.kind} operations never reach a device")
-    if rule.scope is Scope.SERVER and rule.kind in (Kind.LOCK, Kind.TOUCH):
+    about_devices = rule.kind in (Kind.LOCK, Kind.TOUCH) or rule.claim is not Claim.NONE or rule.reaches_device
+    if rule.scope is Scope.SERVER and about_devices:
         raise TypeError(f"{name}: names no device")
     if rule.area is None and rule.kind not in (Kind.PUBLIC, Kind.MACHINERY) and not rule.local:
         raise TypeError(f"{name}: names no privilege")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import structlog
 
@@ -192,3 +192,5 @@ def target_of(operation: Operation) -> Target:
             return Target(scope, operation.group_id, within=operation.nf_id)  # type: ignore[attr-defined]
         case Scope.DEVICE_GROUP:
             return Target(scope, operation.group_id)  # type: ignore[attr-defined]
+        case _:
+            assert_never(scope)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from itertools import count
 
 import structlog
 
@@ -27,7 +29,7 @@ class Writer:
 
     def __init__(self, ledger: LedgerPort) -> None:
         self._ledger = ledger
-        self.late: set[asyncio.Task[None]] = set()
+        self.late: set[asyncio.Task[bool]] = set()
         """Ends of claims still to be written, while the store is away."""
 
     async def decide_claim(self, request: BeginStep | FinishStep, devices: frozenset[int]) -> Answer:
@@ -38,11 +40,10 @@ class Writer:
     async def end(self, request: EndClaim, devices: frozenset[int], audit: AuditDraft) -> None:
         """Write the end of a claim; a store that is away delays it and never loses it."""
         submission = Submission(Target(devices=devices), request, audit=audit)
-        for attempt in range(END_ATTEMPTS):
-            if await self._try_end(submission):
-                return
-            await asyncio.sleep(_pause(attempt))
-        task = asyncio.create_task(self._end_late(submission), name=f"end of claim {request.claim_id}")
+        if await self._ended(submission, range(END_ATTEMPTS)):
+            return
+        later = self._ended(submission, count(END_ATTEMPTS))
+        task = asyncio.create_task(later, name=f"end of claim {request.claim_id}")
         self.late.add(task)
         task.add_done_callback(self.late.discard)
 
@@ -62,21 +63,20 @@ class Writer:
         """An audit row for something that succeeded without a write of its own."""
         await self._ledger.submit(Submission(effect=_nothing, audit=audit))
 
-    async def _try_end(self, submission: Submission) -> bool:
-        try:
-            await self._ledger.submit(submission)
-        except StoreUnavailable:
-            return False
-        except NotFound:
-            return True  # the device is gone, and its claims with it
-        return True
-
-    async def _end_late(self, submission: Submission) -> None:
-        attempt = END_ATTEMPTS
-        while not await self._try_end(submission):
-            attempt += 1
-            await asyncio.sleep(_pause(attempt))
+    async def _ended(self, submission: Submission, attempts: Iterable[int]) -> bool:
+        """Whether the end was written within these attempts."""
+        for attempt in attempts:
+            try:
+                await self._ledger.submit(submission)
+            except StoreUnavailable:
+                await asyncio.sleep(_pause(attempt))
+                continue
+            except NotFound:
+                pass  # the device is gone, and its claims with it
+            return True
+        return False
 
 
 def _pause(attempt: int) -> float:
-    return float(min(0.05 * 2**attempt, LONGEST_PAUSE_S))
+    """Longer each time up to a bound; an outage may last for any number of attempts."""
+    return float(min(0.05 * 2 ** min(attempt, 10), LONGEST_PAUSE_S))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,11 +139,14 @@ def _replaced(text: str, ports: Mapping[str, str]) -> str:
 
 
 def _free_ports(count: int) -> list[str]:
-    with ExitStack() as open_ones:
-        probes = [open_ones.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [f":{probe.getsockname()[1]}" for probe in probes]
+    """Below those that systems give out by themselves: nobody takes one before the server of the page does."""
+    found: list[str] = []
+    while len(found) < count:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 (no secret)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(f":{port}")
+    return found
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+# How many processes share the tests.
+WORKERS ?= 2
 DATA ?= var
 LISTEN ?= 127.0.0.1:8443
 PYTEST_ARGS ?=
@@ -48,7 +50,7 @@ arch: setup ## Who may import whom (import-linter)
 	@$(BIN)/lint-imports
 
 prove: packages setup ## Long proofs: crash storms, exhaustive models (PYTEST_ARGS=...)
-	@$(BIN)/python -m pytest -m prove $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m prove -o faulthandler_timeout=0 $(PYTEST_ARGS)
 
 bench: packages setup ## Side-by-side benchmarks, each printing its own command
 	@scripts/bench
@@ -76,10 +78,9 @@ packages:
 	@scripts/system-packages
 
 unit: setup
-	@$(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
 
 coverage: setup
-	@$(BIN)/python -m coverage report --skip-covered
 	@echo 'Every branch of the lock rules and the gate:'
 	@$(BIN)/python -m coverage report --fail-under=100 \
 	    --include='src/opensdm/core/lock*.py,src/opensdm/gate/*'

@@ -140,13 +140,13 @@ def _replaced(text: str, ports: Mapping[str, str]) -> str:
 
 def _free_ports(count: int) -> list[str]:
     """Below those that systems give out by themselves: nobody takes one before the server of the page does."""
-    found: list[str] = []
+    found: set[str] = set()
     while len(found) < count:
         port = random.randrange(20_000, 32_000)  # noqa: S311 (no secret)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            found.append(f":{port}")
-    return found
+            found.add(f":{port}")
+    return sorted(found)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -63,7 +63,8 @@ def install(data: Path, database: str | None = None) -> None:
 class Server:
     """`opensdm serve` on one data directory, one process after another."""
 
-    def __init__(self, data: Path, log: Path) -> None:
+    def __init__(self, program: Sequence[str], data: Path, log: Path) -> None:
+        self._program = program
         self._data = data
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -72,7 +73,7 @@ class Server:
         extra = {"OPENSDM_FAILPOINT": failpoint} if failpoint else {}
         with self._open_log() as log:
             self._process = await asyncio.create_subprocess_exec(
-                str(OPENSDM), "serve", "--data", str(self._data), "--listen", "127.0.0.1:0", "--plain-http",
+                *self._program, "serve", "--data", str(self._data), "--listen", "127.0.0.1:0", "--plain-http",
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log, env=environment(**extra),
             )  # fmt: skip
 
@@ -144,11 +145,11 @@ class Tally:
 class Storm:
     """See the module. `database` is for looking only; the data directory names it for the server."""
 
-    def __init__(self, data: Path, database: str | None, rng: random.Random) -> None:
+    def __init__(self, program: Sequence[str], data: Path, database: str | None, rng: random.Random) -> None:
         self._database = database
         self._data = data
         self._rng = rng
-        self.server = Server(data, data.parent / "server.log")
+        self.server = Server(program, data, data.parent / "server.log")
         self.tally = Tally()
         self._url: str | None = None
         self._tokens: list[str] = []
@@ -159,7 +160,7 @@ class Storm:
 
     async def found(self, ports: list[int]) -> None:
         """The first life: devices are enrolled and loaded, and everybody logs in. It ends in good order."""
-        await self.start()
+        assert await self.start(), self.server.last_words()
         async with self._line() as line:
             for number, user in enumerate(USERS):
                 self._tokens.append(await line.log_in(user, PASSWORD, f"setup-{number}"))
@@ -333,7 +334,9 @@ class Storm:
 
 
 @asynccontextmanager
-async def storm(data: Path, database: str | None, seed: int) -> AsyncIterator[Storm]:
+async def storm(
+    data: Path, database: str | None, seed: int, program: Sequence[str] = (str(OPENSDM),)
+) -> AsyncIterator[Storm]:
     """A storm over an installed data directory, with its virtual SBCs; no process outlives it."""
     sbcs = [
         VirtualSbc(
@@ -342,7 +345,7 @@ async def storm(data: Path, database: str | None, seed: int) -> AsyncIterator[St
         )
         for n in range(4)
     ]  # fmt: skip
-    made = Storm(data, database, random.Random(seed))
+    made = Storm(program, data, database, random.Random(seed))
     try:
         ports = [(await sbc.start("127.0.0.1", 0))[1] for sbc in sbcs]
         await made.found(ports)

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-import httpx2
 from lxml import etree
+
+
+class Answer(Protocol):
+    """A reply, as either of the HTTP clients of the tests has it."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+
 
 NF = {
     "json": """{{"name":"{name}","parentGroupFullName":"Home",
@@ -54,7 +69,7 @@ def simple(medium: str, root: str, **fields: str) -> str:
     return f"<{root}>{''.join(f'<{n}>{v}</{n}>' for n, v in fields.items())}</{root}>"
 
 
-def read(answer: httpx2.Response) -> Any:
+def read(answer: Answer) -> Any:
     """A reply as a dictionary: XML children by name, repeated ones as a list, so that both forms read alike."""
     if answer.headers["Content-Type"] == "application/json":
         return answer.json()
@@ -79,14 +94,14 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value in (None, "") else [value]
 
 
-def members(answer: httpx2.Response, name: str) -> list[Any]:
+def members(answer: Answer, name: str) -> list[Any]:
     """The items of a list reply."""
     assert answer.status_code == 200, answer.text
     body = read(answer)
     return listed(body.get(name)) if isinstance(body, dict) else []
 
 
-def refused(answer: httpx2.Response, status: int, code: str) -> Any:
+def refused(answer: Answer, status: int, code: str) -> Any:
     """The error body of a refusal, checked for what every one of them has."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
     body = read(answer)

@@ -36,6 +36,7 @@ def test_serve_prints_one_line_answers_and_stops_cleanly(either: Installation) -
         assert re.fullmatch(r"https://127\.0\.0\.1:[1-9]\d*", server.url)
         client = either.client(server)
         assert client.get("/healthz").status_code == 200
+        assert client.post("/healthz").status_code == 405
         assert client.get("/readyz").text == "ready\n"
         metrics = client.get("/metrics")
         assert metrics.headers["Content-Type"].startswith("text/plain")

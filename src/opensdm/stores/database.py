@@ -208,7 +208,10 @@ class SqliteDatabase:
     @staticmethod
     def _engine(path: Path, begin: str, *, query_only: bool) -> Engine:
         engine = create_engine(
-            f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 10}
+            f"sqlite:///{path}",
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args={"check_same_thread": False, "timeout": 10},
         )
 
         @event.listens_for(engine, "connect")
@@ -294,6 +297,7 @@ class PostgresDatabase:
         bounds = {name: str(STATEMENT_TIMEOUT_MS) for name in ("statement_timeout", "lock_timeout")}
         return create_async_engine(
             url,
+            hide_parameters=True,  # a failed statement is logged without the hashes and sealed values it carried
             pool_size=size,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,

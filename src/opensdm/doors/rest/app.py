@@ -253,6 +253,9 @@ class _Door:
     def _translated(self, req: falcon.asgi.Request, error: falcon.HTTPError) -> SdmError:
         if isinstance(error, falcon.HTTPNotFound):
             return NotFound(f"there is no {req.path[:200]}")
+        if isinstance(error, falcon.HTTPMethodNotAllowed):
+            there = [m.strip() for m in dict(error.headers or {}).get("Allow", "GET").split(",")]
+            return MethodNotAllowed(f"{req.method} is not allowed here; allowed are {', '.join(there)}", allowed=there)
         if req.method not in falcon.HTTP_METHODS:
             return MethodNotAllowed(f"the method {req.method[:20]!r} is not known", allowed=["GET"])
         return TransportError(error.description or error.title or "the request cannot be read")

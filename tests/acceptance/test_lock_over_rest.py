@@ -140,7 +140,7 @@ def test_an_override_stops_a_running_push(here: Site, version: str, medium: str)
     done(alice.act(device_id, "Lock"), 200, 204)
     for realm in ("one", "two", "three"):
         done(alice.stage(device_id, realm), 200)
-    here.box.simulator.control({"write_delay_s": 0.3})
+    here.box.simulator.control({"write_delay_s": 0.5})
     answers: list[requests.Response] = []
     pushing = threading.Thread(target=lambda: answers.append(alice.push(device_id)))
     pushing.start()

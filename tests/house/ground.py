@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,11 +220,18 @@ class Walk:
         return self.rows("SELECT * FROM audit_entry WHERE request_id = :request", request=caller.request_id)
 
 
+def _use_sessions(file: Path) -> None:
+    """As if each had just been used: else, minutes after they were opened, the first call notes that with a write."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE session SET last_used_us = ?", (time.time_ns() // 1000,))
+
+
 async def walk(ground: Ground, directory: Path, **options: Any) -> Walk:
     """Open a gate on a fresh copy of the ground. `options` as of `open_house`."""
     for name in ("opensdm.db", "secret.key"):
         shutil.copy(ground.directory / name, directory / name)
     file = directory / "opensdm.db"
+    _use_sessions(file)
     house = await open_house(f"sqlite:///{file}", directory / "secret.key", make_ledger=Meanwhile, **options)
     house.tokens = dict(ground.tokens)
     return Walk(ground, house, file)

@@ -102,3 +102,11 @@ async def test_an_edit_whose_answer_was_lost_is_there_once(walk: Walk) -> None:
 def test_an_outage_may_last() -> None:
     pauses = [_pause(attempt) for attempt in (0, 1, 5, 50, 5_000_000)]
     assert pauses == [0.05, 0.1, 1.6, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+
+
+async def test_a_look_is_allowed_though_its_session_cannot_be_noted_as_used(walk: Walk) -> None:
+    await walk.caller("alice")
+    walk.rows("UPDATE session SET last_used_us = last_used_us - 61000000")
+    walk.line.writes = False
+    shown = await walk.do("alice", ShowDevice(device_id=walk.ground.device_id))
+    assert shown.device.device_id == walk.ground.device_id

@@ -13,7 +13,15 @@ import structlog
 from prometheus_client import Counter
 
 from opensdm.core.audit import SUCCESS
-from opensdm.core.errors import AccessDenied, HouseRuleBroken, LockLost, LockRefused, NotLoggedIn, SdmError
+from opensdm.core.errors import (
+    AccessDenied,
+    HouseRuleBroken,
+    LockLost,
+    LockRefused,
+    NotLoggedIn,
+    SdmError,
+    StoreUnavailable,
+)
 from opensdm.core.identity import (
     LOCAL_USER_ID,
     LOCAL_USER_NAME,
@@ -196,10 +204,15 @@ class Gate:
         )  # fmt: skip
 
     async def _touch(self, session_id: int) -> None:
+        """Note the session's use. Whoever may look while nothing can be written still may."""
+
         async def effect(transaction: Transaction) -> None:
             await transaction.identity.touch_session(session_id)
 
-        await self.ledger.write(effect)
+        try:
+            await self.ledger.write(effect)
+        except StoreUnavailable:
+            log.warning("a session's use was not noted", session_id=session_id)
 
     async def _admit(self, run: Run) -> Any:
         rule = run.operation.rule

@@ -48,7 +48,7 @@ MONITORS = "monitors"
 
 DEFAULT_RIGHTS: Mapping[str, Mapping[Area, Level]] = {
     ADMINISTRATORS: dict.fromkeys(Area, Level.FULL),
-    LI_ADMINISTRATORS: {**dict.fromkeys(Area, Level.FULL), Area.LOCK_OVERRIDE: Level.NONE, Area.USERS: Level.VIEW},
+    LI_ADMINISTRATORS: {**dict.fromkeys(Area, Level.FULL), Area.LOCK_OVERRIDE: Level.NONE},
     PROVISIONERS: {
         Area.SESSION: Level.FULL,
         Area.INVENTORY: Level.FULL,

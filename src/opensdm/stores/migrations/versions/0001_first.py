@@ -339,7 +339,7 @@ RIGHTS = {
     },
     "LIAdministrators": {
         "session": 2, "inventory": 2, "configuration": 2, "configuration.push": 2, "lock": 2, "lock.override": 0,
-        "audit": 2, "users": 1,
+        "audit": 2, "users": 2,
     },
     "provisioners": {"session": 2, "inventory": 2, "configuration": 2, "configuration.push": 2, "lock": 2},
     "monitors": {"session": 2, "inventory": 1, "configuration": 1},

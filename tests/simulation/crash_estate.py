@@ -9,7 +9,7 @@ from tests.simulation.crash_model import Violation
 from tests.simulation.crash_traffic import OWN, Estate, Group, Line
 
 FUNCTIONS = "/inventory/nfMgmt/nfs"
-TOKEN_LIFE_S = 5
+TOKEN_LIFE_S = 10
 """How soon a virtual SBC forgets a session, and with it the lock that a killed server left on it."""
 
 

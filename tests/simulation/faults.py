@@ -29,10 +29,10 @@ from opensdm.core.ports import LockView, Work
 from opensdm.core.results import LockReply
 from opensdm.core.submission import Receipt, Submission
 from opensdm.handlers import HANDLERS
-from opensdm.stores import board, recovery
+from opensdm.stores import recovery
 from opensdm.stores.changes import Changes
 from opensdm.stores.ledger import Ledger
-from opensdm.stores.locks import SqlLocks
+from opensdm.stores.locks import SqlLocks, lock_row
 
 Patch = pytest.MonkeyPatch
 FAULTS: dict[str, Callable[[Patch], None]] = {}
@@ -69,7 +69,7 @@ def check_apart_from_registration(patch: Patch) -> None:
 def lock_kept_in_memory(patch: Patch) -> None:
     """Locks are written to a dictionary of the process: right until the process dies."""
     memory: dict[int, LockRow] = {}
-    read, show, recover = board._lock_row, SqlLocks.lock, recovery.recover
+    read, show, recover = lock_row, SqlLocks.lock, recovery.recover
 
     async def remember(self: Changes, connection: Any, dialect: str) -> None:
         memory.update(self.locks)
@@ -83,7 +83,7 @@ def lock_kept_in_memory(patch: Patch) -> None:
         return await recover(*arguments)
 
     patch.setattr(Changes, "_write_locks", remember)
-    patch.setattr(board, "_lock_row", lambda row: memory.get(row.device_id) or read(row))
+    patch.setattr("opensdm.stores.board.lock_row", lambda row: memory.get(row.device_id) or read(row))
     patch.setattr(SqlLocks, "lock", remembered)
     patch.setattr("tests.gatehouse.recover", forgetting)
 

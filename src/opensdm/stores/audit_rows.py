@@ -43,7 +43,7 @@ class AuditRows:
         elif outcome.error is None and not draft.refusals_only:
             for device_id, device_name in _named(board, outcome, [])[:MAX_ROWS_PER_GROUP]:
                 result = draft.result or SUCCESS
-                self.successes.append(_row(draft, outcome.at_us, device_id, device_name, result, draft.detail))
+                self.successes.append(audit_row(draft, outcome.at_us, device_id, device_name, result, draft.detail))
 
     def _refuse(
         self, draft: AuditDraft, outcome: Outcome, code: str, why: str, devices: list[tuple[int | None, str | None]]
@@ -55,7 +55,7 @@ class AuditRows:
             if known := self.refusals.get(key):
                 known["count"] += 1
                 continue
-            row = _row(draft, outcome.at_us, device_id, device_name, code, detail)
+            row = audit_row(draft, outcome.at_us, device_id, device_name, code, detail)
             self.refusals[key] = {**row, "coalesce_key": key}
 
     async def write(self, connection: Connection) -> None:
@@ -98,9 +98,10 @@ def _blocker_words(blocker: Blocker) -> str:
     return f"{verb} {blocker.holder}"
 
 
-def _row(
+def audit_row(
     draft: AuditDraft, at_us: int, device_id: int | None, device_name: str | None, result: str, detail: str
 ) -> dict[str, Any]:
+    """The values of one row, as `statements.INSERT_AUDIT` takes them."""
     return {
         "at_us": at_us, "user_id": draft.user_id, "user_name": draft.user_name, "door": draft.door,
         "address": draft.address, "operation": draft.operation, "tag": draft.tag, "device_id": device_id,

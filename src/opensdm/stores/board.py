@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from opensdm.core.lock import Board, ClaimRow, ClaimState, LockRow, LostLock, PendingRow
+from opensdm.core.lock import Board, ClaimRow, ClaimState, LostLock, PendingRow
 from opensdm.stores import statements
 from opensdm.stores.database import Connection
+from opensdm.stores.locks import lock_row
 
 
 async def load_board(connection: Connection, devices: frozenset[int], now_us: int) -> Board:
@@ -16,7 +17,7 @@ async def load_board(connection: Connection, devices: frozenset[int], now_us: in
         return board
     wanted = {"devices": sorted(devices)}
     rows = (await connection.execute(statements.READ_LOCKS, wanted)).all()
-    board.locks = {row.device_id: _lock_row(row) for row in rows}
+    board.locks = {row.device_id: lock_row(row) for row in rows}
     if any(row.has_claims for row in rows):
         for row in await connection.execute(statements.READ_CLAIMS, wanted):
             _add_claim(board, row)
@@ -29,14 +30,6 @@ async def load_board(connection: Connection, devices: frozenset[int], now_us: in
             lost = LostLock(row.device_id, row.user_id, row.epoch, row.by_name, row.reason, row.at_us)
             board.lost[(lost.device_id, lost.user_id)] = lost
     return board
-
-
-def _lock_row(row: Any) -> LockRow:
-    return LockRow(
-        row.device_id, row.device_name, row.epoch, row.revoked, row.holder_id, row.holder_name, row.since_us,
-        row.door, row.session_id, row.reason, row.scope, row.lease_s, row.lease_until_us, bool(row.uncertain),
-        bool(row.read_only),
-    )  # fmt: skip
 
 
 def _add_claim(board: Board, row: Any) -> None:

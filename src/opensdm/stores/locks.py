@@ -128,10 +128,10 @@ class SqlLocks(Repository):
     def _view(self, row: Any, running: Sequence[RunningWork]) -> LockView:
         """Idle since the session that took the lock was used, if it lives; else since any of the holder's was."""
         if row.holder_id is None:
-            return LockView(_lock(row), None, holder_logged_in=False, orphaned=False, running=tuple(running))
+            return LockView(lock_row(row), None, holder_logged_in=False, orphaned=False, running=tuple(running))
         used_us = row.live_used_us if row.live_used_us is not None else row.ever_used_us
         return LockView(
-            _lock(row),
+            lock_row(row),
             None if used_us is None else self._since(used_us),
             holder_logged_in=row.any_used_us is not None,
             orphaned=bool(row.disabled),
@@ -151,7 +151,8 @@ def _slice(page: Page) -> dict[str, int]:
     return {"rows": _EVERYTHING if page.limit is None else page.limit, "first": page.offset}
 
 
-def _lock(row: Any) -> LockRow:
+def lock_row(row: Any) -> LockRow:
+    """A lock as both databases answer it: flags are integers there."""
     return LockRow(
         device_id=row.device_id, device_name=row.device_name, epoch=row.epoch, revoked=row.revoked,
         holder_id=row.holder_id, holder_name=row.holder_name, since_us=row.since_us, door=row.door,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 
@@ -10,7 +11,9 @@ from opensdm.core.audit import SUCCESS
 from opensdm.core.errors import StoreUnavailable
 from opensdm.core.identity import SYSTEM_USER_ID, SYSTEM_USER_NAME
 from opensdm.core.lock import Board
+from opensdm.core.submission import AuditDraft
 from opensdm.stores import statements
+from opensdm.stores.audit_rows import audit_row
 from opensdm.stores.batch import interrupt
 from opensdm.stores.changes import Changes
 from opensdm.stores.database import Connection, Database
@@ -70,13 +73,10 @@ async def _refuse_second_node(connection: Connection, node_name: str) -> None:
         )
 
 
-def _audit(now_us: int, node_name: str, incarnation: int, claims: int) -> dict[str, object]:
+def _audit(now_us: int, node_name: str, incarnation: int, claims: int) -> dict[str, Any]:
     detail = f"incarnation {incarnation}, {claims} interrupted operation(s)"
-    return {
-        "at_us": now_us, "user_id": SYSTEM_USER_ID, "user_name": SYSTEM_USER_NAME, "door": "server",
-        "address": node_name, "operation": "Recover", "tag": "server:state:recovered", "device_id": None,
-        "device_name": None, "result": SUCCESS, "detail": detail, "request_id": "", "count": 1, "coalesce_key": None,
-    }  # fmt: skip
+    draft = AuditDraft(SYSTEM_USER_ID, SYSTEM_USER_NAME, "server", node_name, "Recover", "server:state:recovered", "")
+    return audit_row(draft, now_us, None, None, SUCCESS, detail)
 
 
 async def beat(database: Database, incarnation: int) -> bool:

@@ -17,6 +17,9 @@
     │   ├─ NotLoaded
     │   ├─ NotAssigned
     │   ├─ StaleConfiguration
+    │   │   └─ RebaseConflict
+    │   ├─ NotRestorable
+    │   ├─ Cancelled
     │   └─ LockRefused
     │       ├─ DeviceLocked
     │       ├─ DeviceBusy
@@ -26,6 +29,7 @@
     │       └─ ReadOnlyDevice
     ├─ DeviceFault
     │   ├─ Unreachable
+    │   ├─ UntrustedDevice
     │   ├─ Rejected
     │   ├─ DeviceSideLocked
     │   ├─ EditLost
@@ -170,6 +174,24 @@ class StaleConfiguration(Conflict):
     code = "STALE_CONFIGURATION"
 
 
+class RebaseConflict(StaleConfiguration):
+    """Staged and outside changes touch the same attributes; fact `conflicts` lists them."""
+
+    code = "REBASE_CONFLICT"
+
+
+class NotRestorable(Conflict):
+    """The version was read while a push ran and may be a mixture, or is of other software."""
+
+    code = "NOT_RESTORABLE"
+
+
+class Cancelled(Conflict):
+    """Its owner asked for it to stop."""
+
+    code = "CANCELLED"
+
+
 class LockRefused(Conflict):
     """The lock rules say no."""
 
@@ -222,6 +244,12 @@ class Unreachable(DeviceFault):
     """No answer from the device."""
 
     code = "UNREACHABLE"
+
+
+class UntrustedDevice(DeviceFault):
+    """The device's key or certificate is unknown or has changed; facts `presented` and `expected` are fingerprints."""
+
+    code = "UNTRUSTED_DEVICE"
 
 
 class Rejected(DeviceFault):

@@ -88,6 +88,8 @@ class Credentials:
     username: str = ""
     password: str = field(default="", repr=False)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    left_session: str | None = field(default=None, repr=False)
+    """What an earlier run of ours noted of its session on the device and never forgot: it may still be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,12 @@ DEVICE_PARAMETERS = (
         default="true", choices=_YES_NO,
     ),
     ParameterType("tls.ca", "Certificate authority", "PEM certificates to trust, instead of the system's"),
+    ParameterType("ssh.host.key", "SSH host key", "the key the device must show: 'ssh-ed25519 AAAA...'"),
+    ParameterType(
+        "ssh.trust", "SSH trust", "whether a host key nobody named is refused, or kept when first seen",
+        SINGLE_SELECTION, default="known", choices=("known", "first-use"),
+    ),
+    ParameterType("yang.path", "YANG modules", "folder on the server with modules that the device does not give"),
     ParameterType("token.life", "Token life", "seconds the device lets a token live", NUMBER, minimum=1, maximum=86400),
     ParameterType(
         "read.only", "Read-only", "nothing is ever written to the device, by anyone", SINGLE_SELECTION,

@@ -55,3 +55,9 @@ class Verifier(Protocol):
         the work was fenced. Leaving normally means the device answered; leaving by an exception means
         that we do not know, and the device counts as busy until the limit has passed.
         """
+
+    async def note_session(self, permit: Permit[Write], device_id: int, note: str | None) -> None:
+        """Keep, sealed, what it takes to end this session on the device should we vanish; None forgets it.
+
+        Written before the device's own lock is asked for. Raises LockLost when the work was fenced.
+        """

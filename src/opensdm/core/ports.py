@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from opensdm.core.audit import AuditEntry
 from opensdm.core.element import Element, Schema
@@ -18,7 +18,10 @@ from opensdm.core.inventory import Credentials, Device, DeviceGroup, NetworkFunc
 from opensdm.core.lock import Actor, Answer, LockEvent, LockRow, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Operation
 from opensdm.core.permit import Permit, Read, Verifier, Write
-from opensdm.core.staging import Configuration, PendingChange
+from opensdm.core.staging import ChangeSet, Configuration, PendingChange
+from opensdm.core.task import Progress, Task, TaskState
+from opensdm.core.validation import Key
+from opensdm.core.versions import Drift, Version, VersionNote
 
 T = TypeVar("T")
 
@@ -131,6 +134,17 @@ class InventoryStore(Protocol):
         self, device_id: int, *, reachable: bool, facts: DeviceFacts | None, error: str | None
     ) -> None: ...
     async def set_operation(self, device_id: int, *, last_operation: str, status: str) -> None: ...
+    async def set_left_session(self, device_id: int, note: str | None) -> None:
+        """What `Credentials.left_session` answers from now on; stored sealed."""
+
+    async def learn_parameters(self, device_id: int, parameters: Mapping[str, str]) -> None:
+        """Sets those of the parameters that have no value yet: the first one to learn something wins."""
+
+    async def writing(self, device_id: int) -> tuple[int, bool]:
+        """The newest exclusive claim's number on a device (0: none), and whether any is not over.
+
+        Asked before and after a read of the device, it tells whether the read may have met a write.
+        """
 
 
 class IdentityStore(Protocol):
@@ -179,18 +193,78 @@ class IdentityStore(Protocol):
 
 
 class ConfigurationStore(Protocol):
-    """Our copies of device configurations, their schemas, and every user's staged changes."""
+    """Our copies of device configurations, their history and schemas, and every user's staged changes.
 
-    async def configuration(self, device_id: int) -> Configuration | None: ...
-    async def save_configuration(self, device_id: int, elements: Sequence[Element]) -> Configuration: ...
+    A change set is named; the unnamed one (`""`) is what the published API knows. `paths` are types of top-level
+    elements: what they leave out is neither read nor decoded.
+    """
+
+    async def configuration(self, device_id: int, paths: Sequence[str] | None = None) -> Configuration | None: ...
+    async def save_configuration(
+        self, device_id: int, elements: Sequence[Element], note: VersionNote, paths: Sequence[str] | None = None
+    ) -> Configuration:
+        """A new version that becomes our copy. With `paths` only elements of these types are replaced, others stay.
+
+        Answers the copy with the given elements only.
+        """
+
+    async def add_version(self, device_id: int, elements: Sequence[Element], note: VersionNote) -> Version:
+        """A new version beside our copy, which stays as it is. A `torn` one that equals a version that was not
+        torn, of those kept around it, is not torn either.
+        """
+
+    async def versions(self, device_id: int, page: Page) -> tuple[list[Version], int]:
+        """Newest first."""
+
+    async def version(self, device_id: int, number: int) -> Version: ...
+    async def version_elements(
+        self, device_id: int, number: int, paths: Sequence[str] | None = None
+    ) -> tuple[Element, ...]: ...
+    async def differing_paths(self, device_id: int, one: int, other: int) -> tuple[str, ...]:
+        """The types in which two versions differ, found without decoding either."""
+
+    async def prune_versions(self, keep: int) -> int:
+        """Drop the oldest versions past `keep` of each device, never its current one, and content nobody refers to."""
+
+    async def drift(self, device_id: int) -> Drift | None: ...
+    async def set_drift(self, device_id: int, drift: Drift | None) -> None: ...
     async def schema(self, platform: str, version: str) -> Schema | None: ...
     async def save_schema(self, schema: Schema) -> None: ...
-    async def changes(self, user_id: int, device_id: int) -> list[PendingChange]: ...
-    async def put_change(self, user_id: int, device_id: int, change: PendingChange) -> None:
+    async def changes(self, user_id: int, device_id: int, change_set: str = "") -> list[PendingChange]: ...
+    async def put_change(self, user_id: int, device_id: int, change: PendingChange, change_set: str = "") -> None:
         """One row per element; a change whose `before` equals its `after` is removed."""
 
-    async def discard_changes(self, user_id: int, device_id: int) -> int: ...
+    async def discard_changes(self, user_id: int, device_id: int, change_set: str = "") -> int: ...
+    async def change_sets(self, user_id: int, device_id: int) -> list[ChangeSet]:
+        """Those that hold anything, by name."""
+
     async def devices_with_changes(self, user_id: int, device_ids: Sequence[int]) -> frozenset[int]: ...
+    async def staged_keys(self, user_id: int, device_ids: Sequence[int]) -> Mapping[int, frozenset[Key]]:
+        """Of each device, the top-level elements this user has staged changes of, in any change set."""
+
+
+class TaskStore(Protocol):
+    """Long work and its progress."""
+
+    async def open_task(self, task_id: str, operation: str, device_id: int, user_id: int, claim_id: int) -> None: ...
+    async def task(self, task_id: str) -> Task:
+        """A task left RUNNING by a claim that is not is INTERRUPTED."""
+
+    async def tasks(self, filters: Mapping[str, str], page: Page) -> tuple[list[Task], int]:
+        """Newest first. `filters`: deviceId, userName, state, operation."""
+
+    async def add_progress(
+        self, task_id: str, stage: str, state: str, note: str = "", done: int | None = None, total: int | None = None
+    ) -> None: ...
+    async def progress(self, task_id: str, after: int = 0) -> list[Progress]:
+        """Oldest first, those numbered past `after`."""
+
+    async def finish_task(
+        self, task_id: str, state: TaskState, result: Mapping[str, Any] | None, error_code: str | None,
+        error_message: str | None,
+    ) -> None: ...  # fmt: skip
+    async def ask_cancel(self, task_id: str) -> None: ...
+    async def cancel_asked(self, task_id: str) -> bool: ...
 
 
 class LockStore(Protocol):
@@ -242,6 +316,8 @@ class Transaction(Protocol):
     @property
     def configurations(self) -> ConfigurationStore: ...
     @property
+    def tasks(self) -> TaskStore: ...
+    @property
     def locks(self) -> LockStore: ...
     @property
     def audit(self) -> AuditStore: ...
@@ -261,11 +337,21 @@ class Capabilities:
     """What a driver can promise of its devices, so that callers know what they may ask."""
 
     candidate: bool = False
+    """Edits are collected beside what runs; without it each write runs at once."""
     device_lock: bool = False
     verify: bool = False
     separate_save: bool = False
+    """`SaveConfig` and `ActivateConfig` can be asked for alone: what is saved need not run yet."""
+    saves_last: bool = False
+    """Changes run first and are kept over a reboot afterwards (NETCONF, routers); an SBC saves, then activates."""
     restore: bool = False
+    """The device can put back `running` or `saved` by itself; without it a push undoes edit by edit."""
+    confirmed_commit: bool = False
+    """An activation undoes itself unless it is confirmed."""
     ends_foreign_session: bool = False
+    """A session that an earlier run of ours left on the device can be ended from a new one."""
+    writes: bool = True
+    """False: the platform is there to be loaded and backed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,34 +371,57 @@ class DeviceConnection(Protocol):
 
     capabilities: Capabilities
 
+    @property
+    def learned(self) -> Mapping[str, str]:
+        """Device parameters found out at this connection and to be kept: a key trusted on first use. Mostly empty."""
+
     async def facts(self, permit: Permit[Read]) -> DeviceFacts: ...
     async def read_schema(self, permit: Permit[Read]) -> Schema: ...
     async def read_elements(
         self, permit: Permit[Read], schema: Schema, paths: Sequence[str] | None = None, *, running: bool = False
     ) -> tuple[Element, ...]:
-        """Top-level elements with children, of the named types or all; `running` or the editing configuration."""
+        """Top-level elements with children, of the named types or all; `running` or the editing configuration.
+
+        Without a candidate the two are one.
+        """
+
+    def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
+        """What a write would send, a line each, secrets masked; asks nothing of the device."""
 
     async def lock(self, permit: Permit[Write]) -> None:
-        """Takes the device's own configuration lock, for this connection."""
+        """Takes the device's own configuration lock, for this connection; nothing where there is none.
+
+        A session that an earlier run of ours left on the device (`Credentials.left_session`) is ended first.
+        """
 
     async def unlock(self, permit: Permit[Write]) -> None: ...
-    async def write(self, permit: Permit[Write], schema: Schema, edit: ElementEdit) -> None: ...
+    async def write(self, permit: Permit[Write], schema: Schema, edit: ElementEdit) -> None:
+        """Puts one edit into the editing configuration; without a candidate it runs at once."""
+
     async def verify(self, permit: Permit[Write]) -> str | None:
         """None when the device finds the editing configuration valid, else its own words."""
 
-    async def save(self, permit: Permit[Write]) -> None: ...
-    async def activate(self, permit: Permit[Write]) -> None: ...
+    async def save(self, permit: Permit[Write]) -> None:
+        """Keeps the configuration over a reboot: the editing one, or with `saves_last` the running one."""
+
+    async def activate(self, permit: Permit[Write]) -> None:
+        """Makes it run: what was saved, or with `saves_last` what was edited. Nothing without a candidate."""
+
+    async def confirm(self, permit: Permit[Write]) -> None:
+        """Makes an activation final, where it would undo itself; else nothing."""
+
     async def restore(self, permit: Permit[Write], source: str) -> None:
-        """Replaces the editing configuration by `running` or `saved`."""
+        """Replaces the editing configuration by `running` or `saved`, and undoes an activation not yet confirmed."""
 
     async def close(self) -> None:
-        """Ends this connection; gives up the device's token and with it the device-side lock."""
+        """Ends this connection; gives up the device's session and with it the device-side lock."""
 
 
 class Driver(Protocol):
     """Opens connections to the devices of one platform."""
 
     platform: str
+    capabilities: Capabilities
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Verifier) -> DeviceConnection: ...
 

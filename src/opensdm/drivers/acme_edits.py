@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opensdm.core.element import Element, Schema
+from opensdm.core.inventory import MASKED
 from opensdm.core.ports import ElementEdit
 from opensdm.core.validation import describe_key, element_type, is_secret, key_of
 from opensdm.drivers.acme_elements import Translator
@@ -24,6 +25,18 @@ class WriteRequest:
     params: Params = ()
     body: bytes | None = None
     hide: frozenset[str] = frozenset()
+
+    @property
+    def shown(self) -> str:
+        """The request in a line, without secrets."""
+        text = f"{self.method} /{ELEMENTS}"
+        if self.params:
+            text += "?" + "&".join(f"{name}={value}" for name, value in self.params)
+        if self.body is not None:
+            text += " " + self.body.decode()
+        for secret in self.hide:
+            text = text.replace(secret, MASKED)
+        return text
 
 
 def requests_for(translator: Translator, schema: Schema, edit: ElementEdit) -> list[WriteRequest]:

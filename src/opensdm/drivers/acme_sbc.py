@@ -7,7 +7,7 @@ one device with two addresses: only the active one is written to.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -46,12 +46,19 @@ class LeftLock:
         return (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+CAPABILITIES = Capabilities(
+    candidate=True, device_lock=True, verify=True, separate_save=True, restore=True, ends_foreign_session=True
+)
+
+
 class AcmeSbcDriver:
     """Opens connections, and remembers device-side locks that connections of ours did not give back.
 
     A fenced push may not send anything more, not even an unlock. Whoever is admitted to the device next ends that
     old lock with the token it belongs to, instead of waiting until the device forgets it.
     """
+
+    capabilities = CAPABILITIES
 
     def __init__(self, definition: Definition | None = None) -> None:
         self._definition = definition or load_definition("acme_sbc")
@@ -67,7 +74,7 @@ class AcmeSbcDriver:
 class AcmeSbcConnection:
     """One device. Every method asks about its permit first; every write is one step of the gate."""
 
-    capabilities = Capabilities(candidate=True, device_lock=True, verify=True, separate_save=True, restore=True)
+    capabilities = CAPABILITIES
 
     def __init__(self, guard: PermitGuard, units: Units, left: dict[int, LeftLock]) -> None:
         self._guard = guard
@@ -75,6 +82,14 @@ class AcmeSbcConnection:
         self._left = left
         self._locked_with: Permit[Write] | None = None
         self._locked_lineage = 0
+
+    @property
+    def learned(self) -> Mapping[str, str]:
+        return {}
+
+    def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
+        requests = requests_for(Translator(self._units.definition, schema), schema, edit)
+        return tuple(request.shown for request in requests)
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -190,6 +205,10 @@ class AcmeSbcConnection:
     async def activate(self, permit: Permit[Write]) -> None:
         """Makes the saved configuration the running one."""
         await self._must(permit, "POST", "activate")
+
+    async def confirm(self, permit: Permit[Write]) -> None:
+        """Nothing: an activation is final."""
+        self._guard.writing(permit)
 
     async def restore(self, permit: Permit[Write], source: str) -> None:
         await self._must(permit, "PUT", "restore", [("restoreSource", source)])

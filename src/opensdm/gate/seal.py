@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from opensdm.core.errors import DeviceFault, HouseRuleBroken, Unreachable
-from opensdm.core.lock import BeginStep, FinishStep, Refused
+from opensdm.core.lock import BeginStep, Fence, FinishStep, Refused
 from opensdm.core.permit import Permit, Read, StepWindow, Write
+from opensdm.core.ports import Transaction
 from opensdm.gate.policy import refusal
 from opensdm.gate.writer import Writer
 
@@ -68,6 +69,19 @@ class Seal:
                 await self._writer.decide_claim(FinishStep(permit.claim_id), permit.devices)
             raise
         await self._writer.decide_claim(FinishStep(permit.claim_id), permit.devices)
+
+    async def note_session(self, permit: Permit[Write], device_id: int, note: str | None) -> None:
+        """Recorded under the fence, before the device's own lock is asked for: a crash leaves it for whoever follows."""
+        self.check(permit, device_id)
+        if permit.reach is not Write or permit.claim_id is None:
+            raise HouseRuleBroken(f"{permit.operation} holds no permit to write")
+
+        async def effect(transaction: Transaction) -> None:
+            await transaction.inventory.set_left_session(device_id, note)
+
+        answer = await self._writer.fenced(Fence(permit.claim_id, self._incarnation), permit.devices, effect)
+        if isinstance(answer, Refused):
+            raise refusal(answer)
 
     def _enter(self, permit: Permit[Read]) -> Permit[Read]:
         self._alive[id(permit)] = permit

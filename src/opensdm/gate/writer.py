@@ -9,8 +9,8 @@ from itertools import count
 import structlog
 
 from opensdm.core.errors import NotFound, SdmError, StoreUnavailable
-from opensdm.core.lock import Answer, BeginStep, EndClaim, FinishStep
-from opensdm.core.ports import Transaction
+from opensdm.core.lock import Answer, BeginStep, EndClaim, Fence, FinishStep
+from opensdm.core.ports import Effect, Transaction
 from opensdm.core.submission import AuditDraft, LedgerPort, Submission, Target
 
 log = structlog.get_logger("opensdm.gate")
@@ -34,6 +34,12 @@ class Writer:
 
     async def decide_claim(self, request: BeginStep | FinishStep, devices: frozenset[int]) -> Answer:
         receipt = await self._ledger.submit(Submission(Target(devices=devices), request))
+        assert receipt.answer is not None
+        return receipt.answer
+
+    async def fenced(self, request: Fence, devices: frozenset[int], effect: Effect[None]) -> Answer:
+        """An effect of a running claim, in one transaction with the proof that it still runs."""
+        receipt = await self._ledger.submit(Submission(Target(devices=devices), request, effect))
         assert receipt.answer is not None
         return receipt.answer
 

@@ -44,6 +44,8 @@ class StepBook:
         self.steps: list[Step] = []
         self.fence_at: int | None = None
         self.no_time = False
+        self.note: str | None = None
+        """What the driver noted of its session on the device; what `left_session` would be after a crash."""
         self._alive: set[int] = set()
         self._kept: list[Permit[Read]] = []
 
@@ -73,6 +75,12 @@ class StepBook:
         self.steps.append(step)
         yield StepWindow(time.monotonic() + (-1 if self.no_time else limit_s - MARGIN_S))
         step.open = False
+
+    async def note_session(self, permit: Permit[Write], device_id: int, note: str | None) -> None:
+        self.check(permit, device_id)
+        if self.fence_at is not None and len(self.steps) >= self.fence_at:
+            raise LockLost("taken away by admin (contract)")
+        self.note = note
 
     def _known(self, permit: Permit[Read]) -> Permit[Read]:
         self._alive.add(id(permit))

@@ -25,7 +25,7 @@ from opensdm.doors.clock import Clock, ClockSettings
 from opensdm.doors.local import LocalDoor
 from opensdm.drivers.registry import Registry
 from opensdm.gate import Caller, Gate
-from opensdm.gate.gate import Principal
+from opensdm.gate.run import Principal
 from opensdm.handlers import HANDLERS
 from opensdm.passwords import Argon2Passwords
 from opensdm.settings import Settings

@@ -55,11 +55,14 @@ class PushChanges(
     Operation,
     rule=Rule(
         Kind.CHANGE, "device:configuration:pushed", Area.PUSH, Level.FULL, Scope.DEVICE,
-        claim=Claim.EXCLUSIVE, writes=True, reaches_device=True,
+        claim=Claim.EXCLUSIVE, writes=True, reaches_device=True, task=True,
     ),
 ):  # fmt: skip
     device_id: int
     action: PushAction
+    change_set: str = ""
+    as_task: bool = False
+    """Answer as soon as it is admitted; it goes on as a task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,7 @@ class ListElements(Operation, rule=observe("device:element:listed", Area.CONFIGU
     element_path: str
     offset: int = 0
     limit: int | None = None
+    change_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class RetrieveElement(Operation, rule=observe("device:element:shown", Area.CONFI
     device_id: int
     element: Element = field(repr=False)
     parent: Element | None = field(repr=False, default=None)
+    change_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,7 @@ class AddElement(Operation, rule=_stage("device:element:added")):
     device_id: int
     element: Element = field(repr=False)
     parent: Element | None = field(repr=False, default=None)
+    change_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,7 @@ class UpdateElement(Operation, rule=_stage("device:element:updated")):
     device_id: int
     element: Element = field(repr=False)
     parent: Element | None = field(repr=False, default=None)
+    change_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,7 @@ class DeleteElement(Operation, rule=_stage("device:element:deleted")):
     device_id: int
     element: Element = field(repr=False)
     parent: Element | None = field(repr=False, default=None)
+    change_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +111,7 @@ class ShowPendingChanges(Operation, rule=observe("device:changes:shown", Area.CO
     """The caller's own staged changes."""
 
     device_id: int
+    change_set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +122,81 @@ class DiscardChanges(
     """The caller's own staged changes; allowed on a read-only device, since it writes nothing to it."""
 
     device_id: int
+    change_set: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListElementTypes(Operation, rule=observe("device:schema:listed", Area.CONFIGURATION, Scope.DEVICE)):
+    """Top-level element types of the device's software, by path."""
+
+    device_id: int
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowElementType(Operation, rule=observe("device:schema:shown", Area.CONFIGURATION, Scope.DEVICE)):
+    """One type with its attributes; `attribute` asks for that one alone, with the values its references may take."""
+
+    device_id: int
+    element_path: str
+    attribute: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftElement(Operation, rule=observe("device:element:drafted", Area.CONFIGURATION, Scope.DEVICE)):
+    """A new element of a type with its defaults filled in; nothing is stored."""
+
+    device_id: int
+    element_path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListChangeSets(Operation, rule=observe("device:changes:listed", Area.CONFIGURATION, Scope.DEVICE)):
+    """The caller's own change sets on a device that hold anything."""
+
+    device_id: int
+
+
+def _live_read(tag: str, area: Area = Area.CONFIGURATION) -> Rule:
+    return Rule(Kind.TOUCH, tag, area, Level.VIEW, Scope.DEVICE, claim=Claim.SHARED, reaches_device=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewPush(Operation, rule=_live_read("device:push:previewed")):
+    """What a push would do: the difference, what stands in its way, and what would be sent. Writes nothing."""
+
+    device_id: int
+    action: PushAction = PushAction.SAVE_ACTIVATE
+    change_set: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSync(Operation, rule=_live_read("device:sync:checked")):
+    """What differs between the device, our copy and the caller's staged changes, now."""
+
+    device_id: int
+    change_set: str = ""
+
+
+class Prefer(StrEnum):
+    """Whose value a conflict of a rebase takes; `NONE` refuses and lists the conflicts."""
+
+    NONE = "none"
+    MINE = "mine"
+    THEIRS = "theirs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebaseChanges(
+    Operation,
+    rule=Rule(Kind.CHANGE, "device:changes:rebased", Area.CONFIGURATION, Level.FULL, Scope.DEVICE),
+):
+    """Base the caller's staged changes on our present copy; the device is not asked (load it first)."""
+
+    device_id: int
+    change_set: str = ""
+    prefer: Prefer = Prefer.NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +217,10 @@ class PollDevice(
     Operation,
     rule=Rule(Kind.MACHINERY, "device:state:polled", None, Level.NONE, Scope.DEVICE, reaches_device=True),
 ):
+    """Whether the device answers; `compare` also whether it still holds what our copy says."""
+
     device_id: int
+    compare: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

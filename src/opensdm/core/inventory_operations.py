@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opensdm.core.identity import Area, Level
-from opensdm.core.operation import Kind, Operation, Rule, Scope, observe
+from opensdm.core.operation import Claim, Kind, Operation, Rule, Scope, observe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +159,62 @@ class ChangeCredentials(
     nf_id: int
     group_id: int
     parameters: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FunctionRow:
+    """One network function of a bulk import: `number` is its line or place, counted from 1."""
+
+    number: int
+    nf_name: str
+    parent_full_name: str | None
+    category_name: str
+    type_name: str
+    parameters: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportNetworkFunctions(
+    Operation, rule=Rule(Kind.CHANGE, "function:inventory:imported", Area.INVENTORY, Level.FULL, Scope.SERVER)
+):
+    """Add many network functions, each in a transaction of its own; `dry_run` only says what would happen."""
+
+    rows: tuple[FunctionRow, ...] = field(repr=False)
+    dry_run: bool = False
+    assign: bool = False
+    """Also make each device managed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportNetworkFunctions(Operation, rule=observe("function:inventory:exported", Area.INVENTORY)):
+    """All network functions in the form in which they can be imported again; secrets read `xxxx`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeHost(
+    Operation,
+    rule=Rule(
+        Kind.TOUCH, "host:device:probed", Area.INVENTORY, Level.FULL, Scope.HOST, claim=Claim.SHARED,
+        reaches_device=True,
+    ),
+):  # fmt: skip
+    """What works on a host that is not enrolled, and what does not; reads only.
+
+    A host that is enrolled is refused: it is probed as the device it is, under its lock.
+    """
+
+    platform: str
+    parameters: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeDevice(
+    Operation,
+    rule=Rule(
+        Kind.TOUCH, "device:state:probed", Area.INVENTORY, Level.VIEW, Scope.DEVICE, claim=Claim.SHARED,
+        reaches_device=True,
+    ),
+):  # fmt: skip
+    """What works on an enrolled device, and what does not; reads only."""
+
+    device_id: int

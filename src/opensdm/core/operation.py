@@ -38,6 +38,8 @@ class Scope(StrEnum):
     NETWORK_FUNCTION = "network_function"
     FUNCTION_GROUP = "function_group"
     DEVICE_GROUP = "device_group"
+    HOST = "host"
+    """An address that no device here has: nothing to lock; an enrolled one is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Rule:
 
     `tag` is the audit tag (scope:object:past tense). `writes` marks what a read-only device refuses.
     `alone` asks that no claim at all is on the devices. `reaches_device` marks the operations that get
-    a permit. `local` marks those that only the local console of the server may send.
+    a permit. `local` marks those that only the local console of the server may send. `task` marks long work on
+    one device that is kept as a task, with its progress.
     """
 
     kind: Kind
@@ -61,6 +64,7 @@ class Rule:
     drop: bool = False
     reaches_device: bool = False
     local: bool = False
+    task: bool = False
 
 
 REGISTRY: dict[str, type[Operation]] = {}
@@ -105,6 +109,8 @@ def _check_rule(name: str, rule: Rule) -> None:
     about_devices = rule.kind in (Kind.LOCK, Kind.TOUCH) or rule.claim is not Claim.NONE or rule.reaches_device
     if rule.scope is Scope.SERVER and about_devices:
         raise TypeError(f"{name}: names no device")
+    if rule.task and (rule.claim is not Claim.EXCLUSIVE or rule.scope is not Scope.DEVICE):
+        raise TypeError(f"{name}: a task holds an exclusive claim on one device")
     if rule.area is None and rule.kind not in (Kind.PUBLIC, Kind.MACHINERY) and not rule.local:
         raise TypeError(f"{name}: names no privilege")
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from opensdm.core.element import Element
+from opensdm.core.difference import Difference
+from opensdm.core.element import Element, ElementType
 from opensdm.core.identity import Session
 from opensdm.core.inventory import Category, Device, DeviceGroup, NetworkFunction, ParameterType
 from opensdm.core.lock import LostLock
 from opensdm.core.operations import PushAction
-from opensdm.core.ports import LockView, NodeRow
+from opensdm.core.ports import Capabilities, DeviceFacts, LockView, NodeRow
+from opensdm.core.rebase import Clash
 from opensdm.core.staging import PendingChange
+from opensdm.core.task import Progress, Task
+from opensdm.core.versions import Drift, Version
 
 ItemT = TypeVar("ItemT")
 
@@ -60,11 +65,17 @@ class ParameterValue:
 
 @dataclass(frozen=True, slots=True)
 class DeviceShown:
-    """A device; `pending_changes` are the caller's own. `parameters` only in the detail form."""
+    """A device; `pending_changes` are the caller's own. `parameters` only in the detail form.
+
+    `status`: what a managed device's state is for this caller, one of the published words. `busy`: a writing
+    operation runs on it. `drift`: what was found on it that we did not put there.
+    """
 
     device: Device
     pending_changes: bool = False
     parameters: tuple[ParameterValue, ...] = ()
+    status: str = ""
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +130,20 @@ NOT_APPLICABLE = "Not Applicable"
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What the device holds of one element of a push that did not go through: `old`, `new`, `other` or `unknown`."""
+
+    path: str
+    key: tuple[str, ...]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class PushReply:
-    """The published result of a push, flag by flag; `error_code` set when it failed after it began."""
+    """The published result of a push, flag by flag; `error_code` set when it failed after it began.
+
+    `holds`: after a failure, what the device holds now of each element the push was about.
+    """
 
     action: PushAction
     status: str = FAILED
@@ -138,6 +161,145 @@ class PushReply:
     error_code: str | None = None
     error_message: str | None = None
     validation_message: str | None = None
+    holds: tuple[Held, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """Long work was admitted and goes on; ask for the task."""
+
+    task_id: str
+    operation: str
+    device_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskShown:
+    """A task and what happened in it, oldest first."""
+
+    task: Task
+    progress: tuple[Progress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeShown:
+    """An element type of a device's software. `referred`: for attributes that refer to others, the values there are."""
+
+    platform: str
+    version: str
+    type: ElementType
+    referred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PushPreview:
+    """What a push would do. `ready`: nothing known stands in its way; else `code` and `message` say what does.
+
+    `differences`: of the staged changes. `outside`: what the device holds otherwise than the changes are based on.
+    `sends`: what would be sent, a line each, secrets masked.
+    """
+
+    ready: bool
+    changes: tuple[PendingChange, ...]
+    differences: tuple[Difference, ...]
+    outside: tuple[Difference, ...] = ()
+    sends: tuple[str, ...] = ()
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """Device, copy and staged changes side by side; `state` is one of the published words.
+
+    `outside`: from our copy to the device, at most as many as `outside_total` says there are. `staged`: from our copy
+    to what the caller wants. `conflicts`: attributes that both changed, to different values.
+    """
+
+    state: str
+    outside: tuple[Difference, ...]
+    outside_total: int
+    staged: tuple[Difference, ...]
+    conflicts: tuple[Clash, ...]
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RebaseReply:
+    """Staged changes on their new base. `resolved`: conflicts decided by the caller's preference.
+
+    `dropped` counts changes that our copy holds already.
+    """
+
+    changes: tuple[PendingChange, ...]
+    resolved: tuple[Clash, ...]
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionShown:
+    """A version with a slice of its elements, secrets masked; `total` elements of what was asked for exist."""
+
+    version: Version
+    elements: tuple[Element, ...] = ()
+    total: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed from one version to another; `total` differences exist, the first of them are here."""
+
+    old: Version
+    new: Version
+    differences: tuple[Difference, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedRow:
+    """What became, or would become, of one row; `message` says what is wrong with it."""
+
+    number: int
+    nf_name: str
+    ok: bool
+    nf_id: int | None = None
+    device_ids: tuple[int, ...] = ()
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReply:
+    """A bulk import, row by row."""
+
+    dry_run: bool
+    added: int
+    failed: int
+    rows: tuple[ImportedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing a probe tried. `ok` None: not tried, `message` says why."""
+
+    step: str
+    ok: bool | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What works on a host, and what does not. `trust`: device parameters that would pin what it showed of itself."""
+
+    address: str
+    platform: str
+    findings: tuple[Finding, ...]
+    facts: DeviceFacts | None = None
+    capabilities: Capabilities | None = None
+    element_types: int | None = None
+    elements: int | None = None
+    trust: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +313,7 @@ class ElementsShown:
 
 @dataclass(frozen=True, slots=True)
 class ChangesShown:
-    """The caller's staged changes on one device."""
+    """The caller's staged changes on one device, and attribute by attribute what they change (secrets masked)."""
 
     changes: tuple[PendingChange, ...]
+    differences: tuple[Difference, ...] = ()

@@ -20,7 +20,7 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One thing that happened: `stage` as in the published flags (`lock`, `create`, `save`, ...), `state` begun or its flag.
+    """One thing that happened: `stage` as in the published flags, `state` `BEGUN` or the flag.
 
     `done` of `total` count edits within the stage, where there are several.
     """
@@ -36,7 +36,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One push or restore, whether or not its caller waits for it. The task's id is the request's id.
+    """One push or restore, whether or not its caller waits for it. Its id comes from its claim.
 
     `result` is the finished reply as plain data, for showing; `error_code` and `error_message` when it failed.
     """

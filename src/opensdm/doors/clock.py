@@ -16,7 +16,7 @@ from opensdm.core.errors import SdmError
 from opensdm.core.operations import KeepHouse, ListDevices, Operation, PollDevice
 from opensdm.core.results import DeviceShown, Listing
 from opensdm.gate import Caller, Gate
-from opensdm.gate.gate import Principal
+from opensdm.gate.run import Principal
 
 log = structlog.get_logger("opensdm.clock")
 

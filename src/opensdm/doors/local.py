@@ -24,7 +24,7 @@ from opensdm.core.identity import Area
 from opensdm.core.operations import REGISTRY, Kind, Operation
 from opensdm.doors.errors import INTERNAL_ERROR
 from opensdm.gate import Caller, Gate
-from opensdm.gate.gate import Principal
+from opensdm.gate.run import Principal
 
 log = structlog.get_logger("opensdm.local")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -22,24 +21,15 @@ from opensdm.core.errors import (
     SdmError,
     StoreUnavailable,
 )
-from opensdm.core.identity import (
-    LOCAL_USER_ID,
-    LOCAL_USER_NAME,
-    SYSTEM_USER_ID,
-    SYSTEM_USER_NAME,
-    Area,
-    Level,
-    Session,
-    SessionPolicy,
-)
+from opensdm.core.identity import Area, Session, SessionPolicy
 from opensdm.core.lock import (
-    Actor,
     Admit,
     Admitted,
     Answer,
     Blocker,
     ClaimRow,
     EndClaim,
+    Fence,
     Guard,
     RefusalCode,
     Refused,
@@ -49,8 +39,11 @@ from opensdm.core.lock import (
 )
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.ports import DriverRegistry, Effect, LockView, Passwords, SessionRow, Transaction, Work
-from opensdm.core.submission import AuditDraft, LedgerPort, ReaderPort, Receipt, Standing, Submission, Target
+from opensdm.core.results import TaskStarted
+from opensdm.core.submission import LedgerPort, ReaderPort, Receipt, Standing, Submission, Target
+from opensdm.gate.outcome import Outcome
 from opensdm.gate.policy import advise, refusal, require
+from opensdm.gate.run import Caller, Principal, Run, nobody, own_session
 from opensdm.gate.seal import Seal
 from opensdm.gate.work import GateWork, target_of
 from opensdm.gate.writer import Writer
@@ -65,54 +58,6 @@ TOUCH_EVERY_US = 60_000_000
 Handler = Callable[[Any, Work], Awaitable[Any]]
 _READING = (Kind.OBSERVE, Kind.PUBLIC)
 _LOOKING = (Kind.OBSERVE, Kind.MACHINERY)
-
-
-class Principal(StrEnum):
-    """On whose word a caller is believed."""
-
-    SESSION = "session"
-    """A token; the doors to the network know nothing else."""
-    SYSTEM = "system"
-    """The server's own clock."""
-    LOCAL = "local"
-    """The console: whoever may open the socket in the data directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who stands at a door: the door's name, the client's address, and what proves who it is."""
-
-    door: str
-    address: str
-    request_id: str
-    token: str | None = field(default=None, repr=False)
-    principal: Principal = Principal.SESSION
-
-
-@dataclass(slots=True)
-class Run:
-    """One operation on its way through the gate."""
-
-    caller: Caller
-    operation: Operation
-    session: Session
-    claim: ClaimRow | None = None
-    uncertain: bool = False
-    audited: bool = False
-
-    @property
-    def actor(self) -> Actor:
-        session = self.session
-        return Actor(session.user_id, session.user_name, session.session_id, self.caller.door)
-
-    def draft(self, *, result: str | None = None, refusals_only: bool = False) -> AuditDraft:
-        operation, caller, session = self.operation, self.caller, self.session
-        described = ", ".join(f"{k}={v}" for k, v in operation.describe().items() if k != "device_id")
-        return AuditDraft(
-            session.user_id or None, session.user_name, caller.door, caller.address, operation.name,
-            operation.rule.tag, caller.request_id, described, result, refusals_only,
-            getattr(operation, "device_id", None),
-        )  # fmt: skip
 
 
 class Gate:
@@ -162,7 +107,7 @@ class Gate:
     # ------------------------------------------------------------------------------ the way through
 
     async def _pass(self, caller: Caller, operation: Operation) -> Any:
-        run = Run(caller, operation, _nobody(operation, caller))
+        run = Run(caller, operation, nobody(operation, caller))
         known: Session | None = None
         try:
             run.session = known = await self._authenticate(caller, operation)
@@ -181,11 +126,11 @@ class Gate:
 
     async def _authenticate(self, caller: Caller, operation: Operation) -> Session:
         if caller.principal is not Principal.SESSION:
-            return _own_session(caller)
+            return own_session(caller)
         if operation.rule.local:
             raise NotLoggedIn(f"{operation.name} can only be asked for at the server's own console")
         if operation.rule.kind is Kind.PUBLIC:
-            return _nobody(operation, caller)
+            return nobody(operation, caller)
         if caller.token is None:
             raise NotLoggedIn("no session: log in first and send the cookie")
         hashed = sha256(caller.token.encode()).digest()
@@ -231,24 +176,67 @@ class Gate:
         return result
 
     async def _with_claim(self, run: Run) -> Any:
-        """Register the claim, run the handler under its permit, write its end whatever happens."""
+        """Register the claim; then run under it, or, for a task its caller does not wait for, go on without them."""
         run.claim = await self._claim(run)
+        if run.task_id is None:
+            return await self._under_claim(run)
+        await self._open_task(run, run.claim, run.task_id)
+        if not getattr(run.operation, "as_task", False):
+            return await self._under_claim(run)
+        task = asyncio.create_task(self._unattended(run), name=run.task_id)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return TaskStarted(run.task_id, run.operation.name, min(run.claim.tickets))
+
+    async def _under_claim(self, run: Run) -> Any:
+        """Run the handler under its permit, and write the claim's end whatever happens."""
+        assert run.claim is not None
         work = GateWork(self, run)
-        result_code, uncertain = "INTERNAL_ERROR", True
+        outcome = Outcome("INTERNAL_ERROR", uncertain=True)
         try:
             result = await self._handlers[type(run.operation)](run.operation, work)
-            result_code, uncertain = getattr(result, "error_code", None) or SUCCESS, False
+            outcome = Outcome.of(result)
             return result
         except SdmError as error:
-            result_code, uncertain = error.code, isinstance(error, LockLost)
+            outcome = Outcome(error.code, uncertain=isinstance(error, LockLost), message=error.message)
             run.audited = True
             raise
         finally:
             try:
                 await work.close()
             finally:
-                end = EndClaim(run.claim.claim_id, uncertain=uncertain)
-                await self._writer.end(end, frozenset(run.claim.tickets), run.draft(result=result_code))
+                end = EndClaim(run.claim.claim_id, uncertain=outcome.uncertain)
+                devices = frozenset(run.claim.tickets)
+                finish = None if run.task_id is None else outcome.finish(run.task_id)
+                await self._writer.end(end, devices, run.draft(result=outcome.code), finish)
+
+    async def _open_task(self, run: Run, claim: ClaimRow, task_id: str) -> None:
+        """So that whoever is told of the task finds it; should this fail, the claim ends with nothing done."""
+        (device_id,) = claim.tickets
+
+        async def effect(transaction: Transaction) -> None:
+            await transaction.tasks.open_task(
+                task_id, run.operation.name, device_id, run.session.user_id, claim.claim_id
+            )  # fmt: skip
+
+        devices = frozenset(claim.tickets)
+        try:
+            answer = await self._writer.fenced(Fence(claim.claim_id, self.incarnation), devices, effect)
+            if isinstance(answer, Refused):
+                raise refusal(answer)
+        except SdmError as error:
+            run.audited = True
+            await self._writer.end(EndClaim(claim.claim_id), devices, run.draft(result=error.code))
+            raise
+
+    async def _unattended(self, run: Run) -> None:
+        """What a task ends with is in its row and in the audit trail; nobody waits for it here."""
+        try:
+            await self._under_claim(run)
+        except SdmError as error:
+            log.info("a task failed", task_id=run.task_id, code=error.code)
+        except Exception:
+            log.exception("a task failed", task_id=run.task_id)
 
     async def _claim(self, run: Run) -> ClaimRow:
         rule = run.operation.rule
@@ -376,15 +364,3 @@ def _with_standing(blocker: Blocker, view: LockView | None) -> Blocker:
         return blocker
     running = view.running[0].operation if view.running else None
     return replace(blocker, running=running, idle_s=view.idle_s, holder_logged_in=view.holder_logged_in)
-
-
-def _nobody(operation: Operation, caller: Caller) -> Session:
-    name = str(getattr(operation, "user_name", "")) if operation.rule.kind is Kind.PUBLIC else ""
-    return Session(None, 0, name[:50] or "-", "", caller.door, {})
-
-
-def _own_session(caller: Caller) -> Session:
-    every = dict.fromkeys(Area, Level.FULL)
-    if caller.principal is Principal.SYSTEM:
-        return Session(None, SYSTEM_USER_ID, SYSTEM_USER_NAME, "", caller.door, every)
-    return Session(None, LOCAL_USER_ID, LOCAL_USER_NAME, "", caller.door, every)

@@ -71,7 +71,7 @@ class Seal:
         await self._writer.decide_claim(FinishStep(permit.claim_id), permit.devices)
 
     async def note_session(self, permit: Permit[Write], device_id: int, note: str | None) -> None:
-        """Recorded under the fence, before the device's own lock is asked for: a crash leaves it for whoever follows."""
+        """Recorded under the fence before the device's own lock is asked for: a crash leaves it for whoever follows."""
         self.check(permit, device_id)
         if permit.reach is not Write or permit.claim_id is None:
             raise HouseRuleBroken(f"{permit.operation} holds no permit to write")

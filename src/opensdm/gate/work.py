@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import structlog
 
-from opensdm.core.errors import HouseRuleBroken
+from opensdm.core.errors import HouseRuleBroken, SdmError
 from opensdm.core.identity import Session, SessionPolicy
+from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
-from opensdm.core.ports import DeviceConnection, Effect, Passwords, Transaction
+from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Passwords, Transaction
 from opensdm.core.submission import Receipt, Submission, Target
 from opensdm.gate.policy import refusal
 
 if TYPE_CHECKING:
-    from opensdm.gate.gate import Gate, Run
+    from opensdm.gate.gate import Gate
+    from opensdm.gate.run import Run
 
 T = TypeVar("T")
 log = structlog.get_logger("opensdm.gate")
+
+NO_DEVICE = 0
+"""What a permit names that reaches a host nobody has enrolled."""
 
 
 class GateWork:
@@ -31,7 +36,7 @@ class GateWork:
         self._run = run
         self._alive = True
         self._permit: Permit[Read] | None = None
-        self._connections: list[DeviceConnection] = []
+        self._connections: list[tuple[int, DeviceConnection]] = []
         self.committed = False
 
     # ------------------------------------------------------------------------------ standing facts
@@ -68,6 +73,40 @@ class GateWork:
     def uncertain(self) -> bool:
         return self._run.uncertain
 
+    def capabilities(self, platform: str) -> Capabilities:
+        return self._gate.drivers.driver(platform).capabilities
+
+    # ------------------------------------------------------------------------------ tasks
+
+    @property
+    def task_id(self) -> str | None:
+        return self._run.task_id
+
+    async def progress(
+        self, stage: str, state: str, note: str = "", done: int | None = None, total: int | None = None
+    ) -> None:
+        """Tell those who watch; what cannot be told is not worth failing for, and a fence shows at the next step."""
+        self._check_alive()
+        task_id, claim = self._run.task_id, self._run.claim
+        if task_id is None or claim is None:
+            return
+
+        async def effect(transaction: Transaction) -> None:
+            await transaction.tasks.add_progress(task_id, stage, state, note, done, total)
+
+        try:
+            await self._fenced(claim, effect, clears_uncertain=False)
+        except SdmError as error:
+            log.info("progress was not noted", task_id=task_id, stage=stage, code=error.code)
+
+    async def cancel_asked(self) -> bool:
+        self._check_alive()
+        task_id = self._run.task_id
+        if task_id is None:
+            return False
+        known = task_id
+        return await self._gate.reader.read(lambda transaction: transaction.tasks.cancel_asked(known))
+
     # ------------------------------------------------------------------------------ the database
 
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -81,7 +120,8 @@ class GateWork:
         if rule.kind in (Kind.LOCK, Kind.OBSERVE, Kind.TOUCH):
             raise HouseRuleBroken(f"{self._run.operation.name} is a {rule.kind} operation and changes nothing this way")
         if self._run.claim is not None:
-            receipt = await self._fenced(self._run.claim, effect)
+            clears = self._run.claim.exclusive and rule.reaches_device
+            receipt = await self._fenced(self._run.claim, effect, clears_uncertain=clears)
         elif self.committed and rule.kind is Kind.CHANGE:
             raise HouseRuleBroken(f"{self._run.operation.name} committed twice; one operation is one transaction")
         else:
@@ -98,10 +138,9 @@ class GateWork:
         self.committed = True
         return answer
 
-    async def _fenced(self, claim: ClaimRow, effect: Effect[Any]) -> Receipt:
+    async def _fenced(self, claim: ClaimRow, effect: Effect[Any], *, clears_uncertain: bool) -> Receipt:
         """What an admitted operation records: the fence is checked inside the transaction that records it."""
-        clears = claim.exclusive and self._run.operation.rule.reaches_device
-        request = Fence(claim.claim_id, self._gate.incarnation, clears_uncertain=clears)
+        request = Fence(claim.claim_id, self._gate.incarnation, clears_uncertain=clears_uncertain)
         target = Target(devices=frozenset(claim.tickets))
         receipt = await self._gate.ledger.submit(Submission(target, request, effect))
         if isinstance(receipt.answer, Refused):
@@ -133,7 +172,19 @@ class GateWork:
 
         platform, credentials = await self._gate.reader.read(find)
         connection = self._gate.drivers.driver(platform).connect(device_id, credentials, self._gate.seal)
-        self._connections.append(connection)
+        self._connections.append((device_id, connection))
+        return connection
+
+    async def connect_host(self, platform: str, credentials: Credentials) -> DeviceConnection:
+        self._check_alive()
+        if self._run.operation.rule.scope is not Scope.HOST:
+            raise HouseRuleBroken(f"{self._run.operation.name} reaches devices, not hosts")
+        permit = self.permit_read()
+        self._gate.seal.check(permit, NO_DEVICE)
+        driver = self._gate.drivers.driver(platform)
+        await self._gate.reader.read(lambda transaction: transaction.inventory.check_unknown(credentials))
+        connection = driver.connect(NO_DEVICE, credentials, self._gate.seal)
+        self._connections.append((NO_DEVICE, connection))
         return connection
 
     def _issue(self) -> Permit[Read]:
@@ -143,7 +194,7 @@ class GateWork:
             raise HouseRuleBroken(f"{run.operation.name} does not reach devices")
         if run.claim is None:
             return seal.issue_read(frozenset((target_of(run.operation).target_id,)), run.operation.name, None)
-        devices = frozenset(run.claim.tickets)
+        devices = frozenset(run.claim.tickets) if rule.scope is not Scope.HOST else frozenset((NO_DEVICE,))
         if rule.claim is Claim.EXCLUSIVE:
             return seal.issue_write(devices, run.operation.name, run.claim.claim_id)
         return seal.issue_read(devices, run.operation.name, run.claim.claim_id)
@@ -160,8 +211,9 @@ class GateWork:
         What was done is done: a connection that does not close changes nothing of how the operation ended.
         """
         try:
-            for connection in self._connections:
+            for device_id, connection in self._connections:
                 await self._hang_up(connection)
+                await self._keep_learned(device_id, connection.learned)
         finally:
             if self._permit is not None:
                 self._gate.seal.spend(self._permit)
@@ -173,6 +225,15 @@ class GateWork:
         except Exception:
             log.exception("a device connection did not close", operation=self._run.operation.name)
 
+    async def _keep_learned(self, device_id: int, learned: Mapping[str, str]) -> None:
+        """A key trusted on first use is pinned; if it cannot be now, the next connection asks and pins again."""
+        if not learned or device_id == NO_DEVICE:
+            return
+        try:
+            await self._gate.ledger.write(lambda tx: tx.inventory.learn_parameters(device_id, learned))
+        except SdmError as error:
+            log.warning("what a device showed of itself was not kept", device_id=device_id, code=error.code)
+
     def _check_alive(self) -> None:
         if not self._alive:
             raise HouseRuleBroken(f"{self._run.operation.name} has ended; nothing can be done in its name any more")
@@ -182,7 +243,7 @@ def target_of(operation: Operation) -> Target:
     """The devices an operation is about, by its rule's scope and its own fields."""
     scope = operation.rule.scope
     match scope:
-        case Scope.SERVER:
+        case Scope.SERVER | Scope.HOST:
             return Target()
         case Scope.DEVICE:
             return Target(scope, operation.device_id)  # type: ignore[attr-defined]

@@ -43,9 +43,11 @@ class Writer:
         assert receipt.answer is not None
         return receipt.answer
 
-    async def end(self, request: EndClaim, devices: frozenset[int], audit: AuditDraft) -> None:
-        """Write the end of a claim; a store that is away delays it and never loses it."""
-        submission = Submission(Target(devices=devices), request, audit=audit)
+    async def end(
+        self, request: EndClaim, devices: frozenset[int], audit: AuditDraft, effect: Effect[None] | None = None
+    ) -> None:
+        """Write the end of a claim, and with it an effect; a store that is away delays it and never loses it."""
+        submission = Submission(Target(devices=devices), request, effect, audit=audit)
         if await self._ended(submission, range(END_ATTEMPTS)):
             return
         later = self._ended(submission, count(END_ATTEMPTS))

@@ -21,7 +21,7 @@ DAEMONS = ("zebra", "staticd")
 SSH_PORT = 22
 # Namespaces and interfaces carry the pid of the lab that made them, so that what a dead one left can be told.
 PREFIX = "osdm"
-INITIAL = "frr defaults traditional\nhostname {name}\nservice integrated-vtysh-config\nline vty\n"
+INITIAL = "frr defaults traditional\nservice integrated-vtysh-config\n"
 
 
 @dataclass
@@ -34,7 +34,7 @@ class FrrRouter:
 
     number: int = 1
     directory: Path = Path()
-    initial: str = ""
+    initial: str = INITIAL
     port: int = SSH_PORT
     user: str = ROUTER_USER
     password: str = field(default="", repr=False)
@@ -45,8 +45,13 @@ class FrrRouter:
 
     @property
     def name(self) -> str:
-        """Name of its namespace, of its FRR instance, and its host name."""
+        """Name of its namespace and of its FRR instance."""
         return f"{PREFIX}{os.getpid()}-{self.number}"
+
+    @property
+    def hostname(self) -> str:
+        """What its prompt begins with."""
+        return f"router-{self.number}"
 
     @property
     def host_key(self) -> str:
@@ -153,8 +158,9 @@ class FrrRouter:
         for directory in (state, saved):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
-        (saved / "frr.conf").write_text(self.initial or INITIAL.format(name=self.name))
-        (saved / "vtysh.conf").write_text("service integrated-vtysh-config\n")
+        (saved / "frr.conf").write_text(self.initial)
+        # vtysh takes its host name, and so its prompt, from here only, whatever frr.conf says.
+        (saved / "vtysh.conf").write_text(f"hostname {self.hostname}\nservice integrated-vtysh-config\n")
         for daemon in DAEMONS:
             (saved / f"{daemon}.conf").touch()
         # The login writes here through vtysh, as a member of the group.
@@ -184,10 +190,8 @@ class FrrRouter:
             time.sleep(0.01)
 
     def _flush_routes(self) -> None:
-        # A zebra that was killed leaves its routes in the kernel; the reboot of a real router does not.
-        for line in self.kernel_routes():
-            if "proto kernel" not in line:
-                run("ip", "-n", self.name, "route", "delete", *line.split())
+        # A zebra that was killed leaves its routes in the kernel, and the next one takes its time to sweep them.
+        run("ip", "-n", self.name, "route", "flush", "proto", "static")
 
 
 def sweep() -> list[str]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import machine_lock, require_frr, run
+from lab.machine import listens, machine_lock, require_frr, run
 from lab.processes import Process, alive
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import ROUTER_USER, router_login
@@ -170,6 +170,8 @@ class FrrRouter:
 
     def _start_daemons(self) -> None:
         inside = ("ip", "netns", "exec", self.name)
+        for left in (STATES / self.name).iterdir():
+            left.unlink()
         for daemon in DAEMONS:
             command = (*inside, f"/usr/lib/frr/{daemon}", "-N", self.name, "--vty_addr", "127.0.0.1", "-P", "0")
             self._daemons.append(
@@ -184,7 +186,7 @@ class FrrRouter:
         awaited = [STATES / self.name / f"{daemon}.vty"]
         if daemon == "zebra":
             awaited.append(STATES / self.name / "zserv.api")
-        while not all(path.exists() for path in awaited):
+        while not all(map(listens, awaited)):
             if not self._daemons[-1].running or time.monotonic() > deadline:
                 raise RuntimeError(f"{daemon} did not start: {self._daemons[-1].log.read_text()[-2000:]}")
             time.sleep(0.01)

@@ -62,6 +62,14 @@ def free_port(address: str) -> int:
         return port
 
 
+def listens(address: Path | tuple[str, int]) -> bool:
+    """Whether somebody takes connections at a path, or at an IPv4 address and port."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(address) if isinstance(address, Path) else address) == 0
+
+
 def run(*command: str, **environment: str) -> str:
     """What a short program printed; RuntimeError with its own words when it fails or takes a minute."""
     done = subprocess.run(

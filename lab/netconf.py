@@ -1,14 +1,13 @@
 """NETCONF devices: Debian's netconfd with our YANG module, behind an sshd of its own, on a loopback address."""
 
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import SUBSYSTEM, free_port, require_netconf
+from lab.machine import SUBSYSTEM, free_port, listens, require_netconf
 from lab.processes import Process
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import NETCONF_USER, netconf_login
@@ -176,17 +175,11 @@ class NetconfDevice:
 
     def _wait_server(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _listens(self._socket):
+        while not listens(self._socket):
             if self._server is None or not self._server.running or time.monotonic() > deadline:
                 written = [path.read_text(errors="replace")[-2000:] for path in self.directory.glob("netconfd.*")]
                 raise RuntimeError("netconfd did not start: " + "\n".join(written))
             time.sleep(0.01)
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(str(path)) == 0
 
 
 def start_netconf(count: int, directory: Path | None = None) -> list[NetconfDevice]:

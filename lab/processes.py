@@ -1,4 +1,4 @@
-"""Processes of the lab, each with the tree below it: started with output to a file, frozen, ended, never left behind."""
+"""Processes of the lab, each with the tree below it: started with output to a file, frozen, ended, never forgotten."""
 
 import atexit
 import contextlib

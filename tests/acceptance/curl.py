@@ -40,7 +40,8 @@ class Curl:
         done = subprocess.run(
             [
                 "curl", "-sS", "--cacert", str(self._authority), "-b", str(self._jar), "-c", str(self._jar),
-                "-X", method, "-H", "Accept: application/json", *sent, "-w", "\n%{http_code}", "--noproxy", "*", self._base + path,
+                "-X", method, "-H", "Accept: application/json", *sent, "-w", "\n%{http_code}", "--noproxy", "*",
+                self._base + path,
             ],
             check=False, capture_output=True, text=True, timeout=120,
         )  # fmt: skip

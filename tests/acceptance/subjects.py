@@ -13,6 +13,7 @@ from lab.frr import FrrRouter
 from lab.netconf import NAMESPACE, NetconfDevice
 from opensdm.core.element import Element
 from opensdm.simulator import VirtualSbc
+from opensdm.simulator.journal import Entry
 from tests.acceptance.provisioning import PASSWORD, USER
 
 
@@ -68,6 +69,10 @@ class Sbc(Subject):
 
     def parameters(self) -> Mapping[str, str]:
         return {"username": USER, "password": PASSWORD, "transport": "http"}
+
+    def journal(self) -> list[Entry]:
+        """Every request that could change it, with who sent it and when."""
+        return list(self._sbc.journal)
 
     async def holds(self) -> bool:
         return any(

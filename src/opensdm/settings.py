@@ -108,7 +108,9 @@ class RestSettings(Section):
 class PollSettings(Section):
     """Asking devices whether they are there."""
 
-    interval_s: float = Field(default=60.0, ge=1, le=86_400, description="Seconds between two polls of a device.")
+    interval_s: float = Field(
+        default=60.0, ge=0, le=86_400, description="Seconds between two polls of a device; 0: none."
+    )
     concurrency: int = Field(default=8, ge=1, le=256, description="Devices polled at the same time.")
     compare_s: float = Field(
         default=900.0,

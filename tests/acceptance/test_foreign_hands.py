@@ -33,7 +33,9 @@ def his_calls(device: str, nf: str, group: str, subject: Subject) -> list[tuple[
     element = {"elementTypePath": subject.element.path, "attributes": attributes}
     return [
         ("GET", f"{managed}/loadConfig", None),
-        *(("POST", f"{managed}/action", {"type": kind}) for kind in ("SaveConfig", "ActivateConfig", "SaveActivateConfig")),
+        ("POST", f"{managed}/action", {"type": "SaveConfig"}),
+        ("POST", f"{managed}/action", {"type": "ActivateConfig"}),
+        ("POST", f"{managed}/action", {"type": "SaveActivateConfig"}),
         ("POST", f"{managed}/action", {"type": "SaveActivateConfig", "asTask": True}),
         ("POST", f"{managed}/action", {"type": "SaveActivateConfig", "dryRun": True}),
         ("POST", f"{managed}/action", {"type": "SaveActivateConfig", "changeSet": "mine"}),

@@ -37,7 +37,7 @@ class Lives:
     _open: list[Any] = field(default_factory=list)
 
     def start(self) -> None:
-        served = self.installation.serve(OPENSDM_POLL_INTERVAL_S="3600", OPENSDM_BACKUP_INTERVAL_S="0")
+        served = self.installation.serve(OPENSDM_POLL_INTERVAL_S="0", OPENSDM_BACKUP_INTERVAL_S="0")
         self.server = served.__enter__()
         self._open.append(served)
 

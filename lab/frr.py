@@ -102,9 +102,18 @@ class FrrRouter:
         self.start()
 
     def wipe(self) -> None:
-        """Back to the initial configuration, running and saved, and in the kernel; connections are cut."""
-        if self._sshd is None:
-            raise RuntimeError(f"the router {self.name} is down: start it first")
+        """Back to the initial configuration, running and saved, and in the kernel.
+
+        Brings it up if it is down, and lets it run on if it is frozen. Connections are cut.
+        """
+        if self._sshd is None or not self._sshd.running:
+            self.kill()
+            if self.address:
+                self._flush_routes()
+                self._write_configuration()
+            self.start()
+            return
+        self.cut()
         self.resume()
         for process in self._daemons:
             process.kill()
@@ -112,6 +121,11 @@ class FrrRouter:
         self._flush_routes()
         self._write_configuration()
         self._start_daemons()
+
+    def cut(self) -> None:
+        """Cut every connection, as a lost link does; the router runs on and takes new ones."""
+        if self._sshd is not None:
+            self._sshd.cut()
 
     def pause(self) -> None:
         """Freeze it: connections stay open and new ones are taken, but nobody answers."""
@@ -174,9 +188,7 @@ class FrrRouter:
             left.unlink()
         for daemon in DAEMONS:
             command = (*inside, f"/usr/lib/frr/{daemon}", "-N", self.name, "--vty_addr", "127.0.0.1", "-P", "0")
-            self._daemons.append(
-                Process(command, self.directory / f"{daemon}.log", cwd=self.directory, home=self.directory)
-            )
+            self._daemons.append(Process(command, self.directory / f"{daemon}.log", home=self.directory))
             # staticd gives up on a zebra that does not listen yet for some seconds.
             self._wait_daemon(daemon)
         run(*inside, "vtysh", "-N", self.name, "-b")

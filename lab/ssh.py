@@ -43,7 +43,7 @@ class SshServer:
         """Start it, by way of the command `before` if there is one; returns at once, see `wait`."""
         # Absolute paths: sshd changes to / and then reads its configuration again for each connection.
         arguments = ("-D", "-f", str(self.directory / "sshd_config"), "-E", str(self.log))
-        return Process([*before, SSHD, *arguments], self.log, cwd=self.directory, home=self.directory)
+        return Process([*before, SSHD, *arguments], self.log, home=self.directory)
 
     def wait(self, process: Process) -> None:
         """Return once it takes connections; RuntimeError with the end of its log if it does not."""

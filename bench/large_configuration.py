@@ -85,7 +85,8 @@ def virtual_sbc(directory: Path, *options: str) -> Iterator[str]:
     ]  # fmt: skip
     with (directory / "sbc.log").open("a") as log:
         process = subprocess.Popen(
-            command, env={"OPENSDM_SBC_PASSWORD": SBC_PASSWORD, "PATH": ""}, stdout=subprocess.PIPE, stderr=log, text=True
+            command, env={"OPENSDM_SBC_PASSWORD": SBC_PASSWORD, "PATH": ""}, stdout=subprocess.PIPE, stderr=log,
+            text=True,
         )  # fmt: skip
         try:
             assert process.stdout is not None

@@ -42,11 +42,7 @@ def explained() -> set[str]:
 
 
 def source_files() -> list[Path]:
-<<<<<<< HEAD
-    return sorted(path for top in ("src", "tests", "bench", "docs", "lab") for path in (ROOT / top).rglob("*.py"))
-=======
     return sorted(path for top in ("src", "tests", "lab", "bench", "docs") for path in (ROOT / top).rglob("*.py"))
->>>>>>> h/lab
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -226,8 +226,7 @@ def test_stop_leaves_nothing(netconf_device: NetconfDevice, frr_router: FrrRoute
 
 
 def test_what_a_killed_lab_left_is_swept(frr_router: FrrRouter) -> None:
-    program = "from lab.__main__ import noted
-from lab.frr import FrrRouter; r = FrrRouter(); r.start(); print(r.name, flush=True); input()"
+    program = "from lab.frr import FrrRouter; r = FrrRouter(); r.start(); print(r.name, flush=True); input()"
     lab = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -48,7 +48,7 @@ lint: setup ## Style and likely bugs (ruff)
 	@$(BIN)/ruff format --check .
 
 types: setup ## Types (mypy --strict)
-	@$(BIN)/mypy src tests $(wildcard bench/*.py docs/*.py)
+	@$(BIN)/mypy src tests lab $(wildcard bench/*.py docs/*.py)
 
 arch: setup ## Who may import whom (import-linter)
 	@$(BIN)/lint-imports

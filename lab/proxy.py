@@ -24,11 +24,14 @@ class CuttingProxy:
         # How often somebody connected, and bytes passed on, over all connections.
         self.connections = 0
         self.passed: Counter[Direction] = Counter()
+        # Pieces as they came off the wire: of a quiet client, one for each request it sent.
+        self.pieces: Counter[Direction] = Counter()
         # Seconds that every piece waits on its way, both ways.
         self.delay_s = 0.0
         self._refuses = False
         self._limits: dict[Direction, int] = {}
         self._cut_connection: int | None = None
+        self._holds: dict[Direction, tuple[int, asyncio.Event]] = {}
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
 
@@ -63,6 +66,12 @@ class CuttingProxy:
         """Pass `count` more bytes that way, over all connections, then cut; the rest is never delivered."""
         self._limits[direction] = self.passed[direction] + count
 
+    def hold_at(self, number: int, direction: Direction = "to_device") -> asyncio.Event:
+        """Keep the `number`-th piece from now (1: the next one) and all that follow; the event tells when it came."""
+        came = asyncio.Event()
+        self._holds[direction] = (self.pieces[direction] + number, came)
+        return came
+
     def cut_connection(self, number: int) -> None:
         """Cut the `number`-th connection from now (1: the next one) as soon as it is made."""
         self._cut_connection = self.connections + number
@@ -76,6 +85,7 @@ class CuttingProxy:
         """Forward everything, undelayed, again."""
         self._refuses = False
         self._limits.clear()
+        self._holds.clear()
         self._cut_connection = None
         self.delay_s = 0.0
 
@@ -105,6 +115,11 @@ class CuttingProxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(CHUNK):
+                self.pieces[direction] += 1
+                held_from, came = self._holds.get(direction, (0, None))
+                if came is not None and self.pieces[direction] >= held_from:
+                    came.set()
+                    continue
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
                 limit = self._limits.get(direction)

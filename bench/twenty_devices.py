@@ -97,6 +97,7 @@ class User:
 def bare(device: NetconfDevice, realm: str) -> None:
     """What a script would do: lock, edit, commit, keep over a reboot, read back."""
     entry = f"<id>{realm}</id><address-prefix>10.77.0.0/16</address-prefix>"
+    config = f'<config><realm xmlns="{NAMESPACE}">{entry}</realm></config>'
     with connected(device) as session:
         with session.locked("candidate"):
             session.edit_config(

@@ -20,7 +20,6 @@ from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.acceptance.test_push_killed import Lives, lives, ok, prepare
 from tests.program import Client
 
-pytest_plugins = ("tests.lab_fixtures",)
 
 LOCKED, FORBIDDEN_ANSWERS = 423, {423, 403}
 

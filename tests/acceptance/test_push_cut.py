@@ -36,7 +36,7 @@ from opensdm.core.results import SUCCEEDED, PushReply, SyncReport
 from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.gatehouse import House, house_with_users
 
-pytest_plugins = ("tests.lab_fixtures",)
+
 _names = count(1)
 
 

@@ -24,7 +24,7 @@ from lab.netconf import NetconfDevice
 from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done
 
-pytest_plugins = ("tests.lab_fixtures",)
+
 _names = count(1)
 
 

@@ -17,8 +17,6 @@ from lab.netconf import NAMESPACE, NetconfDevice
 from tests.acceptance.curl import Curl
 from tests.program import ADMIN_PASSWORD, Installation, Running
 
-pytest_plugins = ("tests.lab_fixtures",)
-
 
 @dataclass
 class Place:

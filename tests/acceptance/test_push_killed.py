@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 import requests
-from lab.proxy import CuttingProxy
 
 from lab.frr import FrrRouter
 from lab.netconf import NetconfDevice
+from lab.proxy import CuttingProxy
 from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done
-
 
 _names = count(1)
 

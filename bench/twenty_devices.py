@@ -100,9 +100,7 @@ def bare(device: NetconfDevice, realm: str) -> None:
     config = f'<config><realm xmlns="{NAMESPACE}">{entry}</realm></config>'
     with connected(device) as session:
         with session.locked("candidate"):
-            session.edit_config(
-                target="candidate", config=f'<config><realm xmlns="{NAMESPACE}">{entry}</realm></config>'
-            )
+            session.edit_config(target="candidate", config=config)
             session.commit()
         session.copy_config(source="running", target="startup")
         if realm not in session.get_config("running").data_xml:

@@ -15,6 +15,7 @@ from opensdm.core.lock import Actor, Answer, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Operation
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.store_ports import (
+    Activity,
     AuditStore,
     ConfigurationStore,
     DeviceFacts,
@@ -34,9 +35,9 @@ from opensdm.core.store_ports import (
 )
 
 __all__ = [
-    "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver", "DriverRegistry",
-    "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice", "NodeRow",
-    "NodeStore", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
+    "Activity", "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver",
+    "DriverRegistry", "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice",
+    "NodeRow", "NodeStore", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
 ]  # fmt: skip
 
 T = TypeVar("T")

@@ -223,7 +223,8 @@ class _Door:
 
     def _check_accept(self, req: falcon.asgi.Request, exchange: Exchange) -> None:
         """Settle the reply's type, once more when the request's own type is known."""
-        exchange.wanted = asked_text(req.get_header("Accept"), exchange.endpoint.offers if exchange.endpoint else ())
+        offered = exchange.endpoint.offers if exchange.endpoint is not None and exchange.exact else ()
+        exchange.wanted = asked_text(req.get_header("Accept"), offered)
         if exchange.wanted is not None:
             return
         found = reply_medium(req.get_header("Accept"), exchange.sent, exchange.version or FIRST)

@@ -27,6 +27,7 @@ from opensdm.core.results import (
     TaskStarted,
 )
 from opensdm.doors.rest import history_shapes, provisioning_shapes, replies, requests, resources
+from opensdm.doors.rest.diff import diff
 from opensdm.doors.rest.history_replies import task_started
 from opensdm.doors.rest.listing import listed
 from opensdm.doors.rest.media import OWN_VERSION
@@ -96,7 +97,9 @@ async def push(call: Call) -> Reply:
         preview: PushPreview = await call.execute(
             PreviewPush(device_id=device_id, action=action, change_set=change_set)
         )
-        return Reply.of(provisioning_shapes.PUSH_PREVIEW, push_preview(preview))
+        return Reply.of(
+            provisioning_shapes.PUSH_PREVIEW, push_preview(preview, await diff(preview.changes, preview.differences))
+        )
     reply: PushReply | TaskStarted = await call.execute(
         PushChanges(device_id=device_id, action=action, change_set=change_set, as_task=as_task)
     )
@@ -125,7 +128,7 @@ async def rebase(call: Call) -> Reply:
         prefer=requests.choice(call, "prefer", Prefer, Prefer.NONE),
     )
     reply: RebaseReply = await call.execute(operation)
-    return Reply.of(provisioning_shapes.REBASE_RESULT, rebase_result(reply))
+    return Reply.of(provisioning_shapes.REBASE_RESULT, rebase_result(reply, await diff(reply.changes)))
 
 
 ENDPOINTS = (

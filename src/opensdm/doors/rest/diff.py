@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import unified_diff
 
@@ -14,8 +15,19 @@ CONTEXT = 3
 MAX_LINES = 2_000
 """Of one element; what is longer is cut, and says so."""
 
+MAX_ELEMENTS = 1_000
+MANY = 50
+"""From so many on, the text is made beside the event loop."""
+
 Secrets = dict[tuple[str, ...], set[tuple[str, str]]]
 """Secrets that get another value, by the key of their element: type path and attribute. Both sides read the same."""
+
+
+async def diff(changes: Sequence[PendingChange], found: Sequence[Difference] = ()) -> str:
+    """As `unified`; other requests are served meanwhile."""
+    if len(changes) < MANY:
+        return unified(changes, found)
+    return await asyncio.to_thread(unified, changes, found)
 
 
 def unified(changes: Sequence[PendingChange], found: Iterable[Difference] = ()) -> str:
@@ -27,7 +39,10 @@ def unified(changes: Sequence[PendingChange], found: Iterable[Difference] = ()) 
     for each in found:
         if each.attribute is not None and each.old == each.new == MASKED:
             secrets.setdefault(each.key, set()).add((each.path, each.attribute))
-    return "".join(line + "\n" for change in changes for line in _block(change, secrets))
+    lines = [line for change in changes[:MAX_ELEMENTS] for line in _block(change, secrets)]
+    if len(changes) > MAX_ELEMENTS:
+        lines.append(f"... and {len(changes) - MAX_ELEMENTS} more elements")
+    return "".join(line + "\n" for line in lines)
 
 
 def _block(change: PendingChange, secrets: Secrets) -> Iterator[str]:

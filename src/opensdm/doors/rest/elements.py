@@ -14,10 +14,10 @@ from opensdm.core.operations import (
     ShowPendingChanges,
     UpdateElement,
 )
-from opensdm.core.results import ChangesShown, ElementsShown, Listing
+from opensdm.core.results import ChangesShown, ElementsShown
 from opensdm.core.staging import ChangeSet
 from opensdm.doors.rest import provisioning_shapes, requests, resources
-from opensdm.doors.rest.diff import unified
+from opensdm.doors.rest.diff import diff
 from opensdm.doors.rest.listing import listed, listed_whole
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.provisioning_replies import change_set, config_element, configuration_changes
@@ -92,12 +92,12 @@ async def list_changes(call: Call) -> Reply:
     operation = ShowPendingChanges(device_id=call.id("device_id"), change_set=requests.change_set(call))
     shown: ChangesShown = await call.execute(operation)
     changes = cut(shown.changes, asked)
-    diff = unified(changes, shown.differences) if call.own else ""
+    text = await diff(changes, shown.differences) if call.own else ""
     if call.wanted == PLAIN:
-        return Reply.plain(diff, f"{PLAIN}; charset=utf-8")
+        return Reply.plain(text, f"{PLAIN}; charset=utf-8")
     wire = configuration_changes(changes, shown.differences)
     info = page_info(asked, len(wire), len(shown.changes))
-    values = {"pageInfo": info, "changedConfigElements": wire, "diff": diff or None}
+    values = {"pageInfo": info, "changedConfigElements": wire, "diff": text or None}
     return Reply.of(resources.CONFIGURATION_CHANGES, values)
 
 
@@ -107,8 +107,8 @@ async def discard_changes(call: Call) -> Reply:
 
 
 async def list_change_sets(call: Call) -> Reply:
-    found: Listing[ChangeSet] = await call.execute(ListChangeSets(device_id=call.id("device_id")))
-    wire = [change_set(each) for each in found.items]
+    found: tuple[ChangeSet, ...] = await call.execute(ListChangeSets(device_id=call.id("device_id")))
+    wire = [change_set(each) for each in found]
     return listed_whole(call, provisioning_shapes.CHANGE_SETS, "changeSets", wire)
 
 

@@ -12,7 +12,6 @@ from opensdm.core.operations import PushAction
 from opensdm.core.rebase import Clash
 from opensdm.core.results import Held, PushPreview, PushReply, RebaseReply, SyncReport
 from opensdm.core.staging import ChangeSet, PendingChange
-from opensdm.doors.rest.diff import unified
 from opensdm.doors.rest.times import published, rfc3339
 
 Wire = dict[str, Any]
@@ -95,7 +94,7 @@ def conflict(each: Clash) -> Wire:
     }
 
 
-def push_preview(shown: PushPreview) -> Wire:
+def push_preview(shown: PushPreview, text: str) -> Wire:
     return {
         "ready": shown.ready,
         "code": shown.code,
@@ -104,7 +103,7 @@ def push_preview(shown: PushPreview) -> Wire:
         "differences": [difference(each) for each in shown.differences],
         "outside": [difference(each) for each in shown.outside],
         "sends": list(shown.sends),
-        "diff": unified(shown.changes, shown.differences),
+        "diff": text or None,
     }
 
 
@@ -119,12 +118,12 @@ def sync_report(report: SyncReport) -> Wire:
     }
 
 
-def rebase_result(reply: RebaseReply) -> Wire:
+def rebase_result(reply: RebaseReply, text: str) -> Wire:
     return {
         "dropped": reply.dropped,
         "resolved": [conflict(each) for each in reply.resolved],
         "changes": configuration_changes(reply.changes, ()),
-        "diff": unified(reply.changes),
+        "diff": text or None,
     }
 
 

@@ -12,7 +12,10 @@ from opensdm.core.ports import Work
 
 Handler = Callable[[Any, Work], Awaitable[Any]]
 
-MODULES = ("audit", "configuration", "devices", "functions", "inventory", "locks", "push", "sessions", "users")
+MODULES = (
+    "audit", "bulk", "configuration", "devices", "functions", "inventory", "locks", "probe", "push", "sessions",
+    "users",
+)  # fmt: skip
 
 
 def collected(modules: Mapping[str, ModuleType]) -> dict[type[Operation], Handler]:

@@ -17,7 +17,6 @@ from opensdm.doors.rest.query import flag
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
 
 CSV = "text/csv"
-MAX_ROWS = 10_000
 FILE_NAME = "network-functions.csv"
 
 Wire = dict[str, Any]
@@ -26,11 +25,8 @@ Wire = dict[str, Any]
 async def import_functions(call: Call) -> Reply:
     """What of a file cannot be read as a row is one failed row of the reply; the others are looked at all the same."""
     read = inventory_rows.rows_from_csv(call.text) if call.text is not None else _rows(call)
-    count = len(read.rows) + len(read.faults)
-    if not count:
+    if not read.rows and not read.faults:
         raise InvalidRequest("there is no row to import: the first line of a CSV names the columns")
-    if count > MAX_ROWS:
-        raise InvalidRequest(f"{count} rows are too many at once: at most {MAX_ROWS}", maxRows=MAX_ROWS)
     operation = ImportNetworkFunctions(
         rows=read.rows, dry_run=flag(call, "dryRun") or False, assign=flag(call, "assign") or False
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, update
 
-from opensdm.core.enrolment import joined_address, split_address
-from opensdm.core.errors import AlreadyExists, NotFound
+from opensdm.core.enrolment import endpoint
+from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
 from opensdm.stores.groups import full_names, wire_ids
@@ -217,19 +217,39 @@ class Devices(Repository):
         lock = {"device_id": device_id, "read_only": int(new.read_only)}
         await self._connection.execute(insert(device_lock), lock)
 
+    async def check_unknown(self, credentials: Credentials) -> None:
+        """A host is the device's already when only one of the two says a port: which one is meant is not known here."""
+        port = credentials.parameters.get("port")
+        addresses = [a for a in (credentials.address, credentials.secondary_address) if a]
+        wanted = {endpoint(address, port) for address in addresses}
+        for other, address, (host, taken) in await self._endpoints(wanted):
+            if any(host == h and (not p or not taken or p == taken) for h, p in wanted):
+                raise InvalidRequest(
+                    f"{address} is an address of device {other.device_name!r} ({wire_id(other.device_id)}): "
+                    "probe that device instead",
+                    deviceId=wire_id(other.device_id),
+                )
+
     async def _check_addresses(self, device_id: int, addresses: Sequence[str | None], port: str | None) -> None:
         """Two entries for one unit would mean two locks for it."""
-        wanted = {_endpoint(address, port) for address in addresses if address}
+        wanted = {endpoint(address, port) for address in addresses if address}
+        for other, address, taken in await self._endpoints(wanted):
+            if taken in wanted and other.device_id != device_id:
+                raise AlreadyExists(
+                    f"{address} is already an address of device {other.device_name!r} ({wire_id(other.device_id)})"
+                )
+
+    async def _endpoints(self, wanted: set[tuple[str, str]]) -> list[tuple[Any, str, tuple[str, str]]]:
+        """Devices that have one of these hosts, with each of their addresses as it is written and as an endpoint."""
         query = select(
             device.c.device_id, device.c.device_name, device.c.address, device.c.secondary_address, device.c.parameters
-        ).where(device.c.device_id != device_id, or_(*(_same_host(host) for host, _ in sorted(wanted))))
+        ).where(or_(*(_same_host(host) for host, _ in sorted(wanted))))
+        found = []
         for other in await self._connection.execute(query.order_by(device.c.device_id)):
-            other_port = json.loads(other.parameters).get("port")
-            for address in (other.address, other.secondary_address):
-                if address and _endpoint(address, other_port) in wanted:
-                    raise AlreadyExists(
-                        f"{address} is already an address of device {other.device_name!r} ({wire_id(other.device_id)})"
-                    )
+            port = json.loads(other.parameters).get("port")
+            written = [address for address in (other.address, other.secondary_address) if address]
+            found += [(other, address, endpoint(address, port)) for address in written]
+        return found
 
     def _sealed(self, secrets: Mapping[str, str]) -> bytes:
         return self._secrets.seal(json.dumps(dict(secrets)).encode())
@@ -237,12 +257,6 @@ class Devices(Repository):
     def _opened(self, sealed: bytes) -> dict[str, str]:
         opened: dict[str, str] = json.loads(self._secrets.open(sealed))
         return opened
-
-
-def _endpoint(address: str, port: str | None) -> tuple[str, str]:
-    """Host and port; a port in the address wins over the device's own."""
-    host, own_port = split_address("address", address)
-    return joined_address(host, None), str(own_port) if own_port is not None else port or ""
 
 
 def _same_host(host: str) -> ColumnElement[bool]:

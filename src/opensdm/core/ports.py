@@ -183,10 +183,11 @@ class Work(Protocol):
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a query in one read transaction."""
 
-    async def commit(self, effect: Effect[T]) -> T:
+    async def commit(self, effect: Effect[T], *, found: str | None = None) -> T:
         """Run the operation's effect in one transaction with its lock check; exactly once per operation.
 
-        For an operation that holds a claim: with the fence instead, and as often as needed.
+        For an operation that holds a claim: with the fence instead, and as often as needed. `found`, for the server's
+        own work only: the tag of an audit row that is left where the effect answers something true.
         """
 
     async def decide(self, request: TakeLock | ReleaseLock | TakeAway) -> Answer:

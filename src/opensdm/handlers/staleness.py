@@ -17,17 +17,18 @@ from opensdm.handlers.loaded import Loaded
 
 MAX_DIFFERENCES = 100
 MAX_NAMED = 5
-WAY_OUT = "see what differs with a sync check, load the configuration, then rebase the staged changes onto it"
+WAY_OUT = {
+    "device": "check the sync to see what differs, load the configuration, then rebase the staged changes onto it",
+    "copy": "rebase them onto it; a sync check shows what differs",
+}
 
 
 def check_changes(view: Loaded, changes: Sequence[PendingChange]) -> None:
     """Against our own copy: still valid, and still based on what is stored. Raises before anything is sent."""
     for change in changes:
         validate_change(view.schema, change)
-    refuse_stale(
-        stale(view.schema, view.configuration.elements, changes), "since they were staged, our copy changed",
-        "rebase them onto it",
-    )  # fmt: skip
+    found = stale(view.schema, view.configuration.elements, changes)
+    refuse_stale(found, "since they were staged, our copy changed", base="copy")
     if changes and view.configuration.loaded_us > min(change.at_us for change in changes):
         dangling = newly_dangling(view.schema, view.configuration.elements, changes)
         if dangling:
@@ -39,12 +40,14 @@ def check_changes(view: Loaded, changes: Sequence[PendingChange]) -> None:
             )
 
 
-def refuse_stale(found: Sequence[Difference], why: str, way_out: str = WAY_OUT) -> None:
+def refuse_stale(found: Sequence[Difference], why: str, base: str = "device") -> None:
+    """`base`: whether our copy, or only the device, holds something else; it says what has to be done first."""
     if not found:
         return
     raise StaleConfiguration(
         f"the staged changes are not based on the present configuration: {why} "
-        f"({named((d.path, d.key) for d in found)}); {way_out}",
+        f"({named((d.path, d.key) for d in found)}); {WAY_OUT[base]}",
+        base=base,
         differences=shown_differences(found),
         total=len(found),
     )

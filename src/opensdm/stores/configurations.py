@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from opensdm.core.element import Element, Schema
 from opensdm.core.errors import HouseRuleBroken
 from opensdm.core.staging import Configuration
 from opensdm.core.versions import Drift, VersionNote
 from opensdm.stores import content
+from opensdm.stores.repository import parts
 from opensdm.stores.staging import StagedChanges
 from opensdm.stores.versions import Versions
 
@@ -32,7 +33,9 @@ _SET_CURRENT = text(
        SET version = excluded.version, loaded_us = excluded.loaded_us, body = excluded.body
     """
 )
-_DRIFT = text("SELECT found_us, total, changed, locked_by, version FROM device_drift WHERE device_id = :device_id")
+_DRIFTS = text(
+    "SELECT device_id, found_us, total, changed, locked_by, version FROM device_drift WHERE device_id IN :devices"
+).bindparams(bindparam("devices", expanding=True))
 _SET_DRIFT = text(
     """
     INSERT INTO device_drift (device_id, found_us, total, changed, locked_by, version)
@@ -89,10 +92,15 @@ class SqlConfigurations(Versions, StagedChanges):
     # --------------------------------------------------------------------------------------- drift
 
     async def drift(self, device_id: int) -> Drift | None:
-        row = (await self._connection.execute(_DRIFT, {"device_id": device_id})).first()
-        if row is None:
-            return None
-        return Drift(row.found_us, row.total, _changed.decode(row.changed), row.locked_by, row.version)
+        return (await self.drifts([device_id])).get(device_id)
+
+    async def drifts(self, device_ids: Sequence[int]) -> Mapping[int, Drift]:
+        found: dict[int, Drift] = {}
+        for part in parts(sorted(set(device_ids))):
+            for row in await self._connection.execute(_DRIFTS, {"devices": part}):
+                changed = _changed.decode(row.changed)
+                found[row.device_id] = Drift(row.found_us, row.total, changed, row.locked_by, row.version)
+        return found
 
     async def set_drift(self, device_id: int, drift: Drift | None) -> None:
         if drift is None:

@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, upda
 from opensdm.core.enrolment import endpoint
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
-from opensdm.core.ports import DeviceFacts, NewDevice, Page
+from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
 from opensdm.stores.groups import full_names, wire_ids
 from opensdm.stores.locks import NOT_OVER
-from opensdm.stores.repository import Repository, conditions, paged
+from opensdm.stores.repository import Repository, conditions, paged, parts
 from opensdm.stores.tables import configuration, device, device_group, device_lock
 
 PRIMARY, SECONDARY, PLATFORM, READ_ONLY = "primary.ip", "secondary.ip", "platform", "read.only"
@@ -70,6 +70,17 @@ _WRITING = text(
      WHERE on_device.device_id = :device_id AND c.exclusive = 1
     """  # noqa: S608
 )
+
+_ACTIVITY = text(
+    f"""
+    SELECT device_id, max(busy) AS busy, max(uncertain) AS uncertain FROM (
+        SELECT d.device_id, 1 AS busy, 0 AS uncertain FROM claim_device d JOIN claim c ON c.claim_id = d.claim_id
+         WHERE d.live = 1 AND c.exclusive = 1 AND d.device_id IN :devices AND {NOT_OVER}
+        UNION ALL
+        SELECT device_id, 0, 1 FROM device_lock WHERE uncertain = 1 AND device_id IN :devices) seen
+     GROUP BY device_id
+    """  # noqa: S608
+).bindparams(bindparam("devices", expanding=True))
 
 
 class Devices(Repository):
@@ -174,6 +185,13 @@ class Devices(Repository):
         values = {"device_id": device_id, "now_us": self._now_us}
         row = (await self._connection.execute(_WRITING, values)).one()
         return row.newest, bool(row.writes)
+
+    async def activity(self, device_ids: Sequence[int]) -> Mapping[int, Activity]:
+        found: dict[int, Activity] = {}
+        for part in parts(sorted(set(device_ids))):
+            rows = await self._connection.execute(_ACTIVITY, {"devices": part, "now_us": self._now_us})
+            found.update({row.device_id: Activity(bool(row.busy), bool(row.uncertain)) for row in rows})
+        return found
 
     async def _set(self, device_id: int, values: Mapping[str, Any]) -> None:
         changed = await self._connection.execute(update(device).where(device.c.device_id == device_id).values(values))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from lxml import etree
 
 from opensdm.core.element import Element, Schema
 from opensdm.core.enrolment import split_address
-from opensdm.core.errors import DeviceSideLocked, InvalidRequest, Rejected
+from opensdm.core.errors import DeviceSideLocked, InvalidRequest, LockLost, Rejected
 from opensdm.core.inventory import Credentials
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
@@ -24,7 +25,7 @@ from opensdm.drivers.netconf_edits import config_of, edit_config, secrets_of, sh
 from opensdm.drivers.netconf_modules import Texts, advertised, identity_request, read_identity, software_version
 from opensdm.drivers.netconf_nodes import Places
 from opensdm.drivers.netconf_session import NetconfSession
-from opensdm.drivers.netconf_sessions import SessionNote, Sessions, read_note
+from opensdm.drivers.netconf_sessions import Seen, SessionNote, Sessions, read_note
 from opensdm.drivers.netconf_xml import Reply, RpcError, base, get_config
 from opensdm.drivers.pool import Pool
 from opensdm.drivers.yang import build_schema
@@ -139,15 +140,13 @@ class NetconfConnection:
         session = await self._sessions.reach()
         if self._locked_in is session:
             return
-        ended = set()
-        for left in (self._left, self._locked):
-            if left is not None and (
-                not seen or (left.session_id in seen and seen[left.session_id].began == left.began)
-            ):
-                await self._end(permit, session, left)
-                ended.add(left.session_id)
+        ended: set[str] = set()
         own = seen.get(session.session_id)
         note = SessionNote(session.session_id, own.began if own else "")
+        for left in (self._left, self._locked):
+            if left is not None and left != note and _is_there(left, seen):
+                await self._end(permit, session, left)
+                ended.add(left.session_id)
         await self._guard.note_session(permit, note.written())
         self._left = self._locked = None
         denied = await self._ask_for_lock(permit, session, ended)
@@ -197,7 +196,9 @@ class NetconfConnection:
             request = base("unlock", base("target", base(_target(session))))
             await self._must(permit, session, request, "could not give up its configuration lock")
         if self._locked is not None and (session is None or self._locked_in is session):
-            await self._guard.note_session(permit, None)
+            # What was to be done is done: a fence that falls now leaves a note of a session that holds nothing.
+            with suppress(LockLost):
+                await self._guard.note_session(permit, None)
             self._locked = None
         self._locked_in = None
 
@@ -324,6 +325,11 @@ class NetconfConnection:
             self._sessions.tainted = True
         self._locked_in = None
         self._sessions.give_back()
+
+
+def _is_there(left: SessionNote, seen: Mapping[str, Seen]) -> bool:
+    """Whether the very session still is on the device, as far as that can be known."""
+    return not seen or (left.session_id in seen and seen[left.session_id].began == left.began)
 
 
 def _target(session: NetconfSession) -> str:

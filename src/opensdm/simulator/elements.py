@@ -41,12 +41,17 @@ class ConfigElements(DeviceResource):
             element = _existing(configuration, spec, _key(spec, asked))
             resp.data = envelope([element_xml(element)])
             return
+        offset = req.get_param_as_int("offset", min_value=0, default=0)
+        size = min(req.get_param_as_int("maxElements", min_value=1, default=PAGE), PAGE)
+        if not asked:
+            self._page(req, resp, configuration.slice(spec, offset, size), offset + size < configuration.count(spec))
+            return
         matching = [
             element
             for element in configuration.of_type(spec)
             if all(sorted(element.attributes[name]) == sorted(values) for name, values in asked.items())
         ]
-        self._page(req, resp, matching)
+        self._page(req, resp, matching[offset : offset + size], offset + size < len(matching))
 
     async def on_post(self, req: Request, resp: Response, version: str) -> None:
         spec, draft = self._draft(req)
@@ -120,16 +125,15 @@ class ConfigElements(DeviceResource):
                 raise Refused(400, f"{name} is not a key attribute of {spec.name}")
         return asked
 
-    def _page(self, req: Request, resp: Response, matching: list[Element]) -> None:
-        offset = req.get_param_as_int("offset", min_value=0, default=0)
-        size = min(req.get_param_as_int("maxElements", min_value=1, default=PAGE), PAGE)
+    def _page(self, req: Request, resp: Response, elements: list[Element], following: bool) -> None:
         links = []
-        if offset + size < len(matching):
+        if following:
             query = [(name, value) for name in req.params for value in req.get_param_as_list(name) or ()]
             query = [pair for pair in query if pair[0] not in {"offset", "maxElements"}]
-            query += [("offset", str(offset + size)), ("maxElements", str(size))]
+            offset = req.get_param_as_int("offset", default=0) + len(elements)
+            query += [("offset", str(offset)), ("maxElements", str(len(elements)))]
             links.append(f"{req.prefix}{req.path}?{urlencode(query)}")
-        resp.data = envelope([element_xml(element) for element in matching[offset : offset + size]], links=links)
+        resp.data = envelope([element_xml(element) for element in elements], links=links)
 
 
 def _existing(configuration: Configuration, spec: ElementSpec, key: Key) -> Element:

@@ -91,7 +91,10 @@ class Gatekeeper:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, resource: object, req_succeeded: bool
     ) -> None:
         note: Note | None = getattr(req.context, "note", None)
-        if note is None or req.method in READS or not req.path.startswith("/rest/"):
+        if note is None or not req.path.startswith("/rest/"):
+            return
+        if req.method in READS:
+            self._device.journal.record_read(note, resp.status_code)
             return
         note.answered = not req.context.cut
         self._device.journal.record(note, resp.status_code if note.answered else 0)
@@ -103,6 +106,8 @@ class Gatekeeper:
     def _admit(self, req: falcon.asgi.Request, resource: DeviceResource) -> None:
         grant = self._grant(req)
         writes = req.method not in READS
+        if writes and resource.kind in CONFIGURATION_KINDS and self._device.controls.take_switch():
+            self._device.switch_over()
         if not grant.admin and (writes or resource.admin_reads):
             raise Refused(403, "Administrator privileges are required")
         if writes and not self._device.controls.writable:

@@ -123,6 +123,14 @@ def read_element(body: bytes) -> Draft:
     return _read(root, 1)
 
 
+def read_fields(body: bytes, tag: str) -> dict[str, str]:
+    """The texts below one element, by name; `MalformedBody` when it is another one, or holds more than text."""
+    root = _parse(body)
+    if root.tag != tag:
+        raise MalformedBody(f"the root element is {root.tag}, not {tag}")
+    return {str(each.tag): _text(each) for each in root}
+
+
 def _parse(body: bytes) -> etree._Element:
     parser = etree.XMLParser(
         resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True

@@ -42,7 +42,7 @@ class RudeDevice:
         self.script: dict[str, Script] = {
             "GET /rest/api/supportedversions": answer("<version>v1.1</version><latestVersion>v1.2</latestVersion>"),
             "POST /rest/v1.2/auth/token": answer("<accessToken>token-4711</accessToken>"),
-            "GET /rest/v1.2/system/status": answer("<role>active</role><hostName>rude</hostName>"),
+            "GET /rest/v1.2/system/status": answer("<role>standalone</role><hostName>rude</hostName>"),
             "GET /rest/v1.2/system/version": answer("<version>1</version>"),
             "POST /rest/v1.2/configuration/lock": answer(status=204),
             "GET /rest/v1.2/configuration/elementTypes": answer(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from opensdm.core.element import AttributeType, Element, ElementType, Schema
 from opensdm.core.errors import Rejected
 from opensdm.core.validation import NUMERIC_TYPE, SECRET_TYPE, element_type, items, joined
-from opensdm.drivers.acme_xml import DeviceAttribute, DeviceElement, DeviceType, Values
+from opensdm.drivers.acme_xml import DeviceAttribute, DeviceElement, DeviceType, Envelope, Values
 from opensdm.drivers.names import Definition, ListRule, TypeNames
 
 DELIMITER = ","
@@ -104,6 +104,10 @@ class Translator:
         if path is None:
             raise Rejected(f"the device sent a {device.type}, a type it did not list")
         return self._north(device, self._schema.types[path], self._definition.type_names(device.type))
+
+    def page_to_north(self, page: Envelope) -> list[Element]:
+        """All elements of one answer."""
+        return [self.to_north(element) for element in page.elements()]
 
     def _north(self, device: DeviceElement, kind: ElementType, names: TypeNames) -> Element:
         by_cli = {a.cli_name: a for a in kind.attributes}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from opensdm.core.errors import Rejected, SdmError, Unreachable
 from opensdm.core.inventory import Credentials
-from opensdm.drivers.acme_http import Transport, transport_of
 from opensdm.drivers.acme_session import ACTIVE_ROLES, UnitSession
+from opensdm.drivers.acme_tls import Transport, transport_of
 from opensdm.drivers.names import Definition
 
 
@@ -25,16 +25,32 @@ class Units:
         """
         if self.open_unit is None:
             self.open_unit = await self._find()
+            for address in self._addresses():
+                await self._transport.learn(address)
         return self.open_unit
 
     async def find_active(self) -> UnitSession:
         """Roles change hands: a unit found earlier is asked again, and another is looked for."""
         unit = await self.reach()
-        if await unit.role() not in ACTIVE_ROLES:
+        if not await self._is_active(unit):
             await self.close()
             unit = await self.reach()
         await self.require_active(unit)
         return unit
+
+    async def _is_active(self, unit: UnitSession) -> bool:
+        """False, too, for a unit that does not answer any more, where another one may."""
+        try:
+            return await unit.role() in ACTIVE_ROLES
+        except Unreachable:
+            if not self.credentials.secondary_address:
+                raise
+            return False
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """Device parameters found out on the way: the certificates seen, where they are pinned at first sight."""
+        return {} if self._transport.pins is None else self._transport.pins.learned
 
     async def require_active(self, unit: UnitSession) -> None:
         role = await unit.role()

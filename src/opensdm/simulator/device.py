@@ -15,6 +15,7 @@ from opensdm.simulator.stores import Configuration, Stores, read_state, write_st
 from opensdm.simulator.tokens import Tokens
 from opensdm.simulator.verification import dangling_references
 
+VERSIONS = ("v1.1", "v1.2")
 SYNCHRONISED = frozenset({"save", "activate"})
 """After these a pair's standby holds the same; what is only edited, and who holds the lock, is known to one unit."""
 
@@ -59,6 +60,10 @@ class Device:
     def is_old(self) -> bool:
         """Whether it is to behave as releases 8.2 do, whose REST API knew less."""
         return "8.2" in self.version
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        return VERSIONS[:1] if self.is_old else VERSIONS
 
     @property
     def uptime_s(self) -> int:

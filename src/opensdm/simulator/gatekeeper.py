@@ -13,7 +13,6 @@ from opensdm.simulator.journal import Note
 from opensdm.simulator.tokens import Grant
 from opensdm.simulator.wire import BODY_LIMIT, MEDIA_TYPE, envelope
 
-VERSIONS = ("v1.1", "v1.2")
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 CONFIGURATION_KINDS = frozenset({"lock", "unlock", "element", "management"})
 
@@ -79,8 +78,9 @@ class Gatekeeper:
         note.kind = resource.kind
         req.context.body = await _body(req)
         note.body_sha256 = hashlib.sha256(req.context.body).hexdigest() if req.context.body else ""
-        if params.get("version", VERSIONS[0]) not in VERSIONS:
-            bases = [f"{req.prefix}/rest/{version}" for version in VERSIONS]
+        known = self._device.api_versions
+        if params.get("version", known[0]) not in known:
+            bases = [f"{req.prefix}/rest/{version}" for version in known]
             raise Refused(404, f"REST API version {params['version']} is not supported", bases)
         if not req.client_accepts(MEDIA_TYPE):
             raise Refused(406, f"Only {MEDIA_TYPE} can be sent")

@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 
 from opensdm.simulator.device import Account, Device
 from opensdm.simulator.element import template
-from opensdm.simulator.gatekeeper import VERSIONS, DeviceResource, Refused, locked_message
+from opensdm.simulator.gatekeeper import DeviceResource, Refused, locked_message
 from opensdm.simulator.schema import ElementSpec
 from opensdm.simulator.stores import Configuration
 from opensdm.simulator.tokens import token_digest
@@ -29,7 +29,7 @@ class SupportedVersions(DeviceResource):
     needs_token = False
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        known = VERSIONS[:1] if self.device.is_old else VERSIONS
+        known = self.device.api_versions
         versions = [text_element("version", version) for version in known]
         resp.data = envelope([*versions, text_element("latestVersion", known[-1])])
 

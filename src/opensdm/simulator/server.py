@@ -12,6 +12,7 @@ from opensdm.simulator import rest, system
 from opensdm.simulator.certificate import OwnCertificate
 from opensdm.simulator.controls import Controls
 from opensdm.simulator.device import Account, Device
+from opensdm.simulator.element import Element
 from opensdm.simulator.elements import ConfigElements
 from opensdm.simulator.gatekeeper import Gatekeeper, Refused, error_body
 from opensdm.simulator.generated import generated
@@ -116,16 +117,18 @@ class VirtualSbc:
         REST client has the lock.
         """
         switches = dict(wanted)
-        self._add_elements(switches.pop("elements", {}))
-        if switches.pop("switch_over", False):
-            self.switch_over()
-        console = switches.pop("console_lock", None)
-        revoke = switches.pop("revoke_tokens", False)
-        if not isinstance(console, bool | None) or not isinstance(revoke, bool):
-            raise ValueError("console_lock and revoke_tokens are true or false")
+        acts = {name: switches.pop(name, None) for name in ("console_lock", "revoke_tokens", "switch_over")}
+        if not all(isinstance(value, bool | None) for value in acts.values()):
+            raise ValueError(f"{', '.join(acts)} are true or false")
+        elements = self._made_up(switches.pop("elements", {}))
         self.controls.update(switches)
-        if revoke:
+        for each in elements:
+            self.stores.add_everywhere(each)
+        if acts["switch_over"]:
+            self.switch_over()
+        if acts["revoke_tokens"]:
             self.tokens.revoke_all()
+        console = acts["console_lock"]
         if console is not None and not self.tokens.console_lock(console):
             raise ValueError(f"the configuration lock is held by {self.tokens.lock_holder()}")
         return {**self.controls.as_json(), "lock_holder": self.tokens.lock_holder()}
@@ -140,11 +143,10 @@ class VirtualSbc:
             raise ValueError("this virtual SBC is not one of a pair")
         self._device.switch_over()
 
-    def _add_elements(self, wanted: Any) -> None:
+    def _made_up(self, wanted: Any) -> list[list[Element]]:
         if not isinstance(wanted, dict) or not all(type(count) is int for count in wanted.values()):
             raise ValueError("elements is a number of elements for each type")
-        for made in [generated(self._device.schema, name, count) for name, count in wanted.items()]:
-            self.stores.add_everywhere(made)
+        return [generated(self._device.schema, name, count) for name, count in wanted.items()]
 
     async def start(self, host: str, port: int, *, plain_port: int | None = None) -> tuple[str, int]:
         """Listen; port 0 takes any free one. The bound address.

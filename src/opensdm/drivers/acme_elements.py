@@ -90,6 +90,7 @@ class Translator:
     def __init__(self, definition: Definition, schema: Schema) -> None:
         self._definition = definition
         self._schema = schema
+        self._attributes: dict[str, dict[str, AttributeType]] = {}
         self._paths = {kind.cli_name: kind.path for path, kind in schema.types.items() if "/" not in path}
 
     def device_type(self, path: str) -> str:
@@ -110,14 +111,15 @@ class Translator:
         return [self.to_north(element) for element in page.elements()]
 
     def _north(self, device: DeviceElement, kind: ElementType, names: TypeNames) -> Element:
-        by_cli = {a.cli_name: a for a in kind.attributes}
+        by_cli = self._attributes.get(kind.path)
+        if by_cli is None:
+            by_cli = self._attributes[kind.path] = {a.cli_name: a for a in kind.attributes}
         attributes, children = {}, []
         for name, values in device.attributes.items():
-            rule = names.lists.get(name)
             attribute = by_cli.get(name)
             if attribute is not None:
                 attributes[attribute.name] = _as_text(attribute, values)
-            elif rule is not None:
+            elif (rule := names.lists.get(name)) is not None:
                 children += [Element(f"{kind.path}/{rule.north}", rule.split(value)) for value in values if value]
         below = {child.cli_name: child for child in kind.children}
         for child in device.children:
@@ -175,7 +177,9 @@ def _of_type(element: DeviceElement, device_type: str) -> list[DeviceElement]:
 
 
 def _as_text(attribute: AttributeType, values: Values) -> str:
-    return "".join(values[:1]) if attribute.delimiter is None else joined(attribute.delimiter, values)
+    if attribute.delimiter is None:
+        return values[0] if values else ""
+    return joined(attribute.delimiter, values)
 
 
 def _as_values(attribute: AttributeType, text: str) -> Values:

@@ -206,8 +206,8 @@ class AcmeSbcConnection:
         if role not in ACTIVE_ROLES:
             raise Rejected(
                 f"the unit at {unit.address} is {role or 'of no role it names'} now{said}: the pair switched over "
-                "during this work, and only an active unit is written to. What was edited and not saved is not on the unit "
-                "that is active now"
+                "during this work, and only an active unit is written to. What was edited and not saved is not on "
+                "the unit that is active now"
             )
 
     # ------------------------------------------------------------------------------------------ writing

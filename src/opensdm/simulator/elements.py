@@ -21,7 +21,7 @@ from opensdm.simulator.gatekeeper import DeviceResource, Refused
 from opensdm.simulator.rest import named_type
 from opensdm.simulator.schema import ElementSpec
 from opensdm.simulator.stores import Configuration
-from opensdm.simulator.wire import MEDIA_TYPE, MalformedBody, element_xml, envelope, read_element
+from opensdm.simulator.wire import MEDIA_TYPE, MalformedBody, page, read_element
 
 PAGE = 100
 NOT_KEYS = frozenset({"elementType", "running", "offset", "maxElements"})
@@ -39,7 +39,7 @@ class ConfigElements(DeviceResource):
         asked = self._asked(spec, req)
         if len(asked) == len(spec.keys):
             element = _existing(configuration, spec, _key(spec, asked))
-            resp.data = envelope([element_xml(element)])
+            resp.data = page([element])
             return
         offset = req.get_param_as_int("offset", min_value=0, default=0)
         size = min(req.get_param_as_int("maxElements", min_value=1, default=PAGE), PAGE)
@@ -101,7 +101,7 @@ class ConfigElements(DeviceResource):
     def _store(self, req: Request, resp: Response, element: Element) -> None:
         if self._is_applied(req):
             self.device.stores.editing.put(element)
-        resp.data = envelope([element_xml(element)])
+        resp.data = page([element])
 
     def _is_applied(self, req: Request) -> bool:
         """Whether a good write is really stored: not when a control cuts it off or loses it."""
@@ -133,7 +133,7 @@ class ConfigElements(DeviceResource):
             offset = req.get_param_as_int("offset", default=0) + len(elements)
             query += [("offset", str(offset)), ("maxElements", str(len(elements)))]
             links.append(f"{req.prefix}{req.path}?{urlencode(query)}")
-        resp.data = envelope([element_xml(element) for element in elements], links=links)
+        resp.data = page(elements, links)
 
 
 def _existing(configuration: Configuration, spec: ElementSpec, key: Key) -> Element:

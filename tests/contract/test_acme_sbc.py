@@ -60,6 +60,9 @@ class AcmeBench(DriverBench):
     async def fail_next_job(self, action: str) -> None:
         self.sbc.control({"fail_jobs": [action]})
 
+    async def die_in_next_read(self) -> None:
+        await self.sbc.stop()
+
 
 Start = Callable[..., Awaitable[AcmeBench]]
 

@@ -45,7 +45,7 @@ class PermitGuard:
             raise HouseRuleBroken(f"{permit.operation} may read from device {self.device_id}, not write to it")
 
     async def note_session(self, permit: Permit[Write], note: str | None) -> None:
-        """Keep what it takes to end our session on the device later, or nothing. Raises LockLost when fenced."""
+        """Keep what it takes to end our session on the device should we vanish; None forgets it."""
         self.writing(permit)
         await self._verifier.note_session(permit, self.device_id, note)
 

@@ -1,0 +1,127 @@
+"""Processes of the lab, each with the tree below it: started with output to a file, frozen, ended, never left behind."""
+
+import atexit
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+END_TIMEOUT_S = 10.0
+
+_running: set["Process"] = set()
+
+
+class Process:
+    """One running program. Start it from a thread that stays: it dies with the thread that started it."""
+
+    def __init__(self, command: Sequence[str], log: Path, *, cwd: Path, home: Path) -> None:
+        self.command = tuple(command)
+        self.log = log
+        with log.open("ab") as output:
+            # A lab that is killed outright takes its devices along.
+            self._popen = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=cwd,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home), "LC_ALL": "C"},
+            )
+        _running.add(self)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def pause(self) -> None:
+        """Freeze the tree: connections stay open, and nothing answers."""
+        for pid in self._frozen_tree():
+            _send(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the frozen tree run on."""
+        for pid in tree(self.pid):
+            _send(pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Ask the program to end in good order, wait, and take down what is left of its tree."""
+        below = [pid for pid in self._frozen_tree() if pid != self.pid]
+        if self.running:
+            self._popen.terminate()
+            _send(self.pid, signal.SIGCONT)
+            for pid in below:
+                _send(pid, signal.SIGCONT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(END_TIMEOUT_S)
+        self._reap(below)
+
+    def kill(self) -> None:
+        """SIGKILL for the whole tree, at once."""
+        self._reap([pid for pid in self._frozen_tree() if pid != self.pid])
+
+    def _reap(self, below: Iterable[int]) -> None:
+        if self.running:
+            self._popen.kill()
+        for pid in below:
+            _send(pid, signal.SIGKILL)
+        self._popen.wait(END_TIMEOUT_S)
+        wait_gone(below)
+        _running.discard(self)
+
+    def _frozen_tree(self) -> list[int]:
+        """The pids of the tree, its root stopped first so that it starts no more while we look."""
+        if not self.running:
+            return []
+        _send(self.pid, signal.SIGSTOP)
+        return tree(self.pid)
+
+
+def tree(root: int) -> list[int]:
+    """`root` and every process below it, as pids, parents first."""
+    children: dict[int, list[int]] = {}
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with contextlib.suppress(OSError):
+                # The name in brackets may hold spaces and brackets itself; state and parent follow the last one.
+                parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(directory.name))
+    found = [root]
+    for pid in found:
+        found.extend(children.get(pid, []))
+    return found
+
+
+def wait_gone(pids: Iterable[int], timeout_s: float = END_TIMEOUT_S) -> None:
+    """Wait until none of `pids` runs any more; RuntimeError names one that does not go."""
+    deadline = time.monotonic() + timeout_s
+    for pid in pids:
+        while alive(pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"process {pid} does not end")
+            time.sleep(0.005)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+@atexit.register
+def _end_all() -> None:
+    for process in list(_running):
+        process.kill()

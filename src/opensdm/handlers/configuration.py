@@ -25,6 +25,7 @@ from opensdm.core.ports import DeviceConnection, DeviceFacts, Transaction, Work
 from opensdm.core.results import ChangesShown, DeviceShown, ElementsShown
 from opensdm.core.staging import PendingChange
 from opensdm.core.validation import element_type, key_of, validate
+from opensdm.core.versions import Source, VersionNote
 from opensdm.handlers.loaded import Loaded, loaded, managed_device, shown
 
 IN_SYNC, SAVED_ONLY, UNCERTAIN = "In Sync", "Modified", "Uncertain"
@@ -64,6 +65,7 @@ async def load_configuration(operation: LoadConfiguration, work: Work) -> Device
     facts = await connection.facts(permit)
     schema, is_new = await device_schema(work, connection, permit, facts)
     elements = await connection.read_elements(permit, schema, running=True)
+    note = VersionNote(Source.LOAD, work.session.user_name, work.request_id, facts.software_version)
     status = UNCERTAIN if work.uncertain else device.status
     if status not in (SAVED_ONLY, UNCERTAIN) or not await _leftovers(connection, permit, schema, elements):
         status = IN_SYNC
@@ -71,7 +73,7 @@ async def load_configuration(operation: LoadConfiguration, work: Work) -> Device
     async def effect(transaction: Transaction) -> DeviceShown:
         if is_new:
             await transaction.configurations.save_schema(schema)
-        await transaction.configurations.save_configuration(device_id, elements)
+        await transaction.configurations.save_configuration(device_id, elements, note)
         await transaction.inventory.set_polled(device_id, reachable=True, facts=facts, error=None)
         await transaction.inventory.set_operation(device_id, last_operation="Load", status=status)
         return await shown(transaction, device_id, work.session.user_id)

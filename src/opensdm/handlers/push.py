@@ -30,6 +30,7 @@ from opensdm.core.ports import DeviceConnection, ElementEdit, Transaction, Work
 from opensdm.core.results import FAILED, SUCCEEDED, UNKNOWN, PushReply
 from opensdm.core.staging import PendingChange
 from opensdm.core.validation import Key, describe_key, key_of
+from opensdm.core.versions import Source, VersionNote
 from opensdm.handlers.configuration import IN_SYNC, SAVED_ONLY, UNCERTAIN
 from opensdm.handlers.loaded import Loaded, loaded
 from opensdm.handlers.staleness import check_changes, refuse_stale
@@ -293,14 +294,15 @@ class Push:
         return (*kept, *theirs)
 
     async def _record(self, elements: tuple[Element, ...]) -> None:
-        device_id = self._view.device.device_id
+        device, session = self._view.device, self._work.session
+        note = VersionNote(Source.PUSH, session.user_name, self._work.request_id, device.software_version)
         status = SAVED_ONLY if self._action is PushAction.SAVE else IN_SYNC
 
         async def effect(transaction: Transaction) -> None:
-            await transaction.configurations.save_configuration(device_id, elements)
+            await transaction.configurations.save_configuration(device.device_id, elements, note)
             await self._clear_pushed(transaction, _by_key(self._schema, elements))
             await transaction.inventory.set_operation(
-                device_id, last_operation=LAST_OPERATION[self._action], status=status
+                device.device_id, last_operation=LAST_OPERATION[self._action], status=status
             )
 
         await self._work.commit(effect)

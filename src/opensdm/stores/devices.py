@@ -13,6 +13,7 @@ from opensdm.core.errors import AlreadyExists, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import DeviceFacts, NewDevice, Page
 from opensdm.stores.groups import full_names, wire_ids
+from opensdm.stores.locks import NOT_OVER
 from opensdm.stores.repository import Repository, conditions, paged
 from opensdm.stores.tables import configuration, device, device_group, device_lock
 
@@ -53,6 +54,22 @@ _BENEATH = text(
     SELECT group_id FROM beneath
     """
 ).columns(group_id=device_group.c.group_id.type)
+_LEFT_SESSION = text("SELECT note FROM device_session WHERE device_id = :device_id")
+_SET_LEFT_SESSION = text(
+    """
+    INSERT INTO device_session (device_id, note, at_us) VALUES (:device_id, :note, :now_us)
+    ON CONFLICT (device_id) DO UPDATE SET note = excluded.note, at_us = excluded.at_us
+    """
+)
+_NO_LEFT_SESSION = text("DELETE FROM device_session WHERE device_id = :device_id")
+_WRITING = text(
+    f"""
+    SELECT coalesce(max(c.claim_id), 0) AS newest, coalesce(max(CASE WHEN {NOT_OVER} THEN 1 ELSE 0 END), 0) AS writes
+      FROM claim_device on_device
+      JOIN claim c ON c.claim_id = on_device.claim_id
+     WHERE on_device.device_id = :device_id AND c.exclusive = 1
+    """  # noqa: S608
+)
 
 
 class Devices(Repository):
@@ -90,12 +107,14 @@ class Devices(Repository):
         row = await self._device_row(device_id)
         secrets = self._opened(row.secrets)
         shown = _parameters(row)
+        left = await self._connection.scalar(_LEFT_SESSION, {"device_id": device_id})
         return Credentials(
             row.address,
             row.secondary_address,
             shown.get("username", ""),
             secrets.get("password", ""),
             {name: value for name, value in shown.items() if name not in secrets},
+            None if left is None else self._secrets.open(left).decode(),
         )
 
     async def set_parameters(
@@ -135,6 +154,26 @@ class Devices(Repository):
     async def set_operation(self, device_id: int, *, last_operation: str, status: str) -> None:
         values = {"last_operation": last_operation, "status": status, "status_changed_us": self._now_us}
         await self._set(device_id, values)
+
+    async def set_left_session(self, device_id: int, note: str | None) -> None:
+        await self._device_row(device_id)
+        if note is None:
+            await self._connection.execute(_NO_LEFT_SESSION, {"device_id": device_id})
+            return
+        values = {"device_id": device_id, "note": self._secrets.seal(note.encode()), "now_us": self._now_us}
+        await self._connection.execute(_SET_LEFT_SESSION, values)
+
+    async def learn_parameters(self, device_id: int, parameters: Mapping[str, str]) -> None:
+        """Those that are columns are never learned: enrolment gives them."""
+        clear = json.loads((await self._device_row(device_id)).parameters)
+        learned = {n: v for n, v in parameters.items() if v and not clear.get(n) and n not in _COLUMNS}
+        if learned:
+            await self._set(device_id, {"parameters": json.dumps(clear | learned, sort_keys=True)})
+
+    async def writing(self, device_id: int) -> tuple[int, bool]:
+        values = {"device_id": device_id, "now_us": self._now_us}
+        row = (await self._connection.execute(_WRITING, values)).one()
+        return row.newest, bool(row.writes)
 
     async def _set(self, device_id: int, values: Mapping[str, Any]) -> None:
         changed = await self._connection.execute(update(device).where(device.c.device_id == device_id).values(values))

@@ -32,9 +32,7 @@ T = TypeVar("T")
 class NetconfSession:
     """One session on a device. Once a reply is overdue or cannot be read it is `closed`, and nothing more leaves it."""
 
-    def __init__(
-        self, link: SshLink, writer: asyncssh.SSHWriter[bytes], reader: asyncssh.SSHReader[bytes]
-    ) -> None:
+    def __init__(self, link: SshLink, writer: asyncssh.SSHWriter[bytes], reader: asyncssh.SSHReader[bytes]) -> None:
         self._link = link
         self._writer = writer
         self._reader = reader

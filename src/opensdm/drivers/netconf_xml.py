@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from lxml import etree
 
@@ -84,8 +85,14 @@ def parse(body: bytes) -> etree._Element:
     return root
 
 
+def element(tag: str, parent: etree._Element | None = None, **prefixes: str) -> etree._Element:
+    """A node whose own name space is the default one from there on, as devices like it best."""
+    spaces: dict[Any, str] = {None: etree.QName(tag).namespace or "", **prefixes}
+    return etree.Element(tag, nsmap=spaces) if parent is None else etree.SubElement(parent, tag, nsmap=spaces)
+
+
 def hello() -> bytes:
-    root = etree.Element(f"{{{BASE}}}hello", nsmap={None: BASE})
+    root = element(f"{{{BASE}}}hello")
     capabilities = etree.SubElement(root, f"{{{BASE}}}capabilities")
     for uri in (BASE_1_0, BASE_1_1):
         etree.SubElement(capabilities, f"{{{BASE}}}capability").text = uri
@@ -103,14 +110,15 @@ def read_hello(body: bytes) -> tuple[tuple[str, ...], str]:
 
 
 def rpc(number: int, request: etree._Element) -> bytes:
-    root = etree.Element(f"{{{BASE}}}rpc", {"message-id": str(number)}, nsmap={None: BASE})
+    root = element(f"{{{BASE}}}rpc")
+    root.set("message-id", str(number))
     root.append(request)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 
 def base(name: str, *content: etree._Element, value: str | None = None) -> etree._Element:
     """An element of the protocol's own namespace: `base("commit", base("confirmed"))`."""
-    node = etree.Element(f"{{{BASE}}}{name}", nsmap={None: BASE})
+    node = element(f"{{{BASE}}}{name}")
     node.extend(content)
     node.text = value
     return node

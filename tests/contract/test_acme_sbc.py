@@ -32,6 +32,11 @@ class AcmeBench(DriverBench):
         """As the gate does: with what was noted of sessions before."""
         return super().connect(**{"left_session": self.book.note, **changes})
 
+    async def close(self) -> None:
+        await super().close()
+        for driver in (self.driver, *self._crashed):
+            await driver.close()  # type: ignore[attr-defined]
+
     def writes(self) -> int:
         return len([entry for entry in self.sbc.journal if entry.kind in WRITING])
 

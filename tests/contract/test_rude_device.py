@@ -86,7 +86,8 @@ class Bench:
         self.device = device
         self.book = StepBook()
         credentials = Credentials(address, None, "user", "Secret-4711", {"transport": "http"})
-        self.connection: DeviceConnection = AcmeSbcDriver().connect(DEVICE, credentials, self.book)
+        self.driver = AcmeSbcDriver()
+        self.connection: DeviceConnection = self.driver.connect(DEVICE, credentials, self.book)
 
     async def facts(self) -> Any:
         return await self.connection.facts(self.book.read())
@@ -109,6 +110,7 @@ async def bench() -> AsyncIterator[Bench]:
     bench = Bench(device, await device.start())
     yield bench
     await bench.connection.close()
+    await bench.driver.close()
     await device.stop()
 
 

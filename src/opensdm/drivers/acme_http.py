@@ -44,6 +44,8 @@ class UnitHttp:
         self.address = address
         self._transport = transport
         self._client: httpx2.AsyncClient | None = None
+        self.sound = False
+        """Whether the last request was answered to its end."""
 
     async def request(
         self,
@@ -61,6 +63,7 @@ class UnitHttp:
         is raised when none left at all.
         """
         departure = Departure(self.address, send_before, self._transport.pins)
+        self.sound = False
         try:
             async with asyncio.timeout(CONNECT_S + ANSWER_S):
                 status, content = await self._exchange(method, path, params, headers, body, departure)
@@ -74,7 +77,9 @@ class UnitHttp:
             # Cancelled in the middle: nothing more may leave on this connection.
             await asyncio.shield(self.close())
             raise
-        return Answer(status, await _read(content))
+        envelope = await _read(content)
+        self.sound = True
+        return Answer(status, envelope)
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -20,6 +20,7 @@ from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
 from opensdm.drivers.acme_edits import ELEMENTS, requests_for
 from opensdm.drivers.acme_elements import Translator, build_schema
 from opensdm.drivers.acme_http import Answer, Params, struck_out, words
+from opensdm.drivers.acme_kept import KeptUnits
 from opensdm.drivers.acme_left import LeftSession, SessionNotes
 from opensdm.drivers.acme_session import ACTIVE_ROLES, UnitSession
 from opensdm.drivers.acme_units import Units
@@ -43,17 +44,23 @@ CAPABILITIES = Capabilities(
 
 
 class AcmeSbcDriver:
-    """Opens connections."""
+    """Opens connections, and keeps units connected and logged in between operations."""
 
     capabilities = CAPABILITIES
 
     def __init__(self, definition: Definition | None = None) -> None:
         self._definition = definition or load_definition("acme_sbc")
+        self._kept = KeptUnits()
         self.platform = self._definition.platform
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Verifier) -> AcmeSbcConnection:
         """No traffic yet. Raises InvalidRequest for transport parameters that make no sense."""
-        return AcmeSbcConnection(PermitGuard(verifier, device_id), Units(credentials, self._definition))
+        units = Units(credentials, self._definition, self._kept.of(device_id, credentials))
+        return AcmeSbcConnection(PermitGuard(verifier, device_id), units)
+
+    async def close(self) -> None:
+        """End what is kept open; at the server's end."""
+        await self._kept.close()
 
 
 class AcmeSbcConnection:
@@ -145,6 +152,7 @@ class AcmeSbcConnection:
         await self._keep_token(unit)
         token = self._noted_token = unit.token
         await self._notes.add(permit, _session(unit))
+        unit.may_hold_lock = True
         answer = await self._ask(permit, unit, token, LOCK)
         left = self._notes.left_at(unit.address, token)
         if answer.status == 423 and left:
@@ -152,6 +160,7 @@ class AcmeSbcConnection:
                 await self._ask(permit, unit, session.token, UNLOCK)
             answer = await self._ask(permit, unit, token, LOCK)
         if answer.status not in (200, 204):
+            unit.may_hold_lock = False
             await self._notes.forget(permit, token)
             raise self._refusal(unit, answer, "its configuration lock")
         self._locked_with, self._locked_as = permit, (unit, unit.lineage)
@@ -165,6 +174,7 @@ class AcmeSbcConnection:
             await self._still_active(unit)
         if unit is not None and self._holds(unit):
             answer = await self._send(permit, unit, "POST", UNLOCK)
+            unit.may_hold_lock = answer.status not in (200, 204, 401)
             await self._forget_own(permit)
             self._expect(unit, answer, (200, 204), "to give up its configuration lock")
         self._locked_with = None
@@ -351,7 +361,7 @@ class AcmeSbcConnection:
         )
 
     async def close(self) -> None:
-        """End the connection. A device lock it still holds falls with its token; until then it stays noted."""
+        """Done with the device. A lock it still holds falls with its token, and until then stays noted."""
         self._locked_with = None
         await self._units.close()
 

@@ -34,6 +34,7 @@ class UnitSession:
         self.version = versions[-1]
         self.lineage = 0
         self.known_role = ""
+        self.may_hold_lock = False
         self._http = UnitHttp(address, transport)
         self._credentials = credentials
         self._versions = versions
@@ -47,6 +48,11 @@ class UnitSession:
         """Agree on a version, then log in. Raises Unreachable, or Rejected for a wrong user or password."""
         self.version = await self._agree_on_version()
         await self.log_in()
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is logged in and its last request was answered to the end."""
+        return bool(self._token) and self._http.sound
 
     @property
     def token(self) -> str:
@@ -66,6 +72,7 @@ class UnitSession:
         answer = await self._ask_token(None, None)
         self.accept_token(answer)
         self.lineage += 1
+        self.may_hold_lock = False
 
     async def renew(self, send_before: float | None = None) -> Answer:
         """Ask for a successor of the present token, which keeps its lock; `accept_token` takes it."""

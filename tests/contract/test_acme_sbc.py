@@ -11,7 +11,7 @@ import pytest
 from opensdm.core.element import Element
 from opensdm.core.errors import DeviceSideLocked, InvalidRequest, LockLost, Rejected, Unreachable
 from opensdm.core.inventory import Credentials
-from opensdm.core.ports import ElementEdit
+from opensdm.core.ports import DeviceConnection, ElementEdit
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
 from opensdm.simulator import VirtualSbc
 from opensdm.testing.driver import DriverContract
@@ -28,9 +28,14 @@ class AcmeBench(DriverBench):
         super().__init__(AcmeSbcDriver(), credentials)
         self.sbc = sbc
 
-    @property
-    def ends_left_session(self) -> bool:
-        return False
+    def connect(self, **changes: object) -> DeviceConnection:
+        """As the gate does: with what was noted of sessions before."""
+        return super().connect(**{"left_session": self.book.note, **changes})
+
+    async def close(self) -> None:
+        await super().close()
+        for driver in (self.driver, *self._crashed):
+            await driver.close()  # type: ignore[attr-defined]
 
     def writes(self) -> int:
         return len([entry for entry in self.sbc.journal if entry.kind in WRITING])
@@ -177,9 +182,9 @@ async def test_a_lock_lost_with_its_token_ends_the_writing(bench: AcmeBench) -> 
     schema = await device.read_schema(permit)
     await device.lock(permit)
     bench.sbc.tokens.revoke_all()
-    with pytest.raises(Rejected, match="session with it has ended"):
+    with pytest.raises(Rejected, match="ended our session, and with it its lock"):
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
-    with pytest.raises(Rejected, match="own lock is not held"):
+    with pytest.raises(Rejected, match="ended our session, and with it its lock"):
         await device.save(permit)
     await device.lock(permit)
     await device.restore(permit, "running")

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.ports import Driver
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
+from opensdm.drivers.ssh_cli import ssh_cli_drivers
 
 
 class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        chosen = (AcmeSbcDriver(),) if drivers is None else drivers
+        chosen = (AcmeSbcDriver(), *ssh_cli_drivers()) if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:

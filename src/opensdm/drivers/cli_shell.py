@@ -123,7 +123,7 @@ class Shell:
             raise self._failure("lost the connection") from failure
 
     async def _read(self, limit_s: float, also: re.Pattern[str] | None = None) -> list[str]:
-        """Whole lines, cleaned of what steers a terminal, until the line that is begun is a prompt or matches `also`."""
+        """Whole lines, cleaned of what steers a terminal, until the line then begun is a prompt or matches `also`."""
         pieces: list[str] = []
         begun, size = "", 0
         try:

@@ -14,7 +14,7 @@ class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        chosen = (AcmeSbcDriver(), *ssh_cli_drivers()) if drivers is None else drivers
+        chosen: Iterable[Driver] = (AcmeSbcDriver(), *ssh_cli_drivers()) if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:

@@ -19,12 +19,12 @@ class LabUnavailable(RuntimeError):
     """This machine cannot run the device; the message says what is missing and how to get it."""
 
 
-def require(kind: str, *programs: str) -> None:
-    """Raise LabUnavailable unless we are root and all `programs` (names on PATH, or paths) are there."""
+def require(kind: str, *programs: str, root: bool = True) -> None:
+    """Raise LabUnavailable unless all `programs` (names on PATH, or paths) are there, and unless we are `root`."""
     absent = [program for program in programs if shutil.which(program) is None]
     if absent:
         raise LabUnavailable(f"{kind}: {', '.join(absent)} not found (as root: scripts/system-packages)")
-    if os.geteuid() != 0:
+    if root and os.geteuid() != 0:
         raise LabUnavailable(f"{kind}: only root may bring it up")
 
 
@@ -60,6 +60,14 @@ def free_port(address: str) -> int:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def listens(address: Path | tuple[str, int]) -> bool:
+    """Whether somebody takes connections at a path, or at an IPv4 address and port."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(address) if isinstance(address, Path) else address) == 0
 
 
 def run(*command: str, **environment: str) -> str:

@@ -6,6 +6,7 @@ A relay on the way counts what reaches the router; side doors (`vtysh`, the kern
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -21,18 +22,18 @@ from opensdm.drivers.ssh_cli import SshCliDriver
 from opensdm.testing.driver import DriverContract
 from opensdm.testing.driver_bench import DriverBench, find, push, told
 from tests.cli_relay import CliRelay
+from tests.frr_reset import SharedRouter
+from tests.lab_fixtures import FrrPool
 
 FRR: CliDefinition = next(d for d in cli_definitions() if d.platform == "frr")
 SEED = (
     "configure terminal",
     "ip route 203.0.113.0/24 blackhole",
-    "interface eth0",
-    "description uplink",
-    "exit",
-    "router bgp 65001",
-    "exit",
     "ip prefix-list seed seq 5 permit 192.0.2.0/24 le 32",
     "access-list seed seq 5 permit 192.0.2.0/24",
+    "interface eth0",
+    "description uplink",
+    "bandwidth 1000",
 )
 
 
@@ -90,10 +91,19 @@ class FrrBench(DriverBench):
         self.relay.cut_in_answer("^show running-config$", 100)
 
 
+@pytest.fixture(scope="module")
+def shared(frr_pool: FrrPool) -> SharedRouter:
+    return SharedRouter(frr_pool.take()[0], SEED)
+
+
 @pytest.fixture
-async def relay(frr_router: FrrRouter) -> AsyncIterator[CliRelay]:
-    frr_router.vtysh(*[line for line in SEED if "bgp" not in line and line != "exit"])
-    relay = CliRelay(frr_router)
+def router(shared: SharedRouter) -> FrrRouter:
+    return shared.reset()
+
+
+@pytest.fixture
+async def relay(router: FrrRouter) -> AsyncIterator[CliRelay]:
+    relay = CliRelay(router)
     await relay.start()
     yield relay
     await relay.stop()
@@ -201,7 +211,6 @@ async def test_every_type_is_created_changed_and_deleted(bench: FrrBench, new: E
 
 
 async def test_what_the_definition_does_not_declare_survives_an_edit(bench: FrrBench) -> None:
-    bench.router.vtysh("configure terminal", "interface eth0", "bandwidth 1000")
     device, permit = bench.connect(), bench.book.write()
     schema = await device.read_schema(permit)
     eth0 = Element("interface", {"name": "eth0"})
@@ -244,16 +253,22 @@ async def test_a_change_that_is_refused_half_way_leaves_what_was_there(bench: Fr
 
 
 async def test_what_could_not_be_taken_back_is_said(bench: FrrBench) -> None:
-    """The route is gone by other hands when it is to be taken back; the router will not remove it again."""
+    """The address is gone by other hands when it is to be taken back; the router will not remove it again."""
     device, permit = bench.connect(), bench.book.write()
     schema = await device.read_schema(permit)
-    entries = [{"seq": "5", "action": "permit", "match": "any"}, {"seq": "6", "action": "permit", "match": "nonsense 1"}]
-    new = Element("accessList", {"name": "A9"}, tuple(Element("accessList/entry", e) for e in entries))
-    bench.relay.before_answer("nonsense", lambda: bench.router.vtysh("configure terminal", "no access-list A9"))
-    with pytest.raises(Rejected, match="line 2 of 2") as caught:
-        await device.write(permit, schema, ElementEdit(None, new))
-    assert "A9" not in bench.router.vtysh("show running-config")
-    assert "refused 'access-list A9 seq 6 permit nonsense 1'" in caught.value.message
+    addresses = tuple(Element("interface/ipAddress", {"address": f"192.0.2.9/{length}"}) for length in (24, 33))
+
+    def by_others() -> None:
+        # Done, and yet exit code 1: the interface is known to FRR only.
+        with suppress(RuntimeError):
+            bench.router.vtysh("configure terminal", "interface osd8", "no ip address 192.0.2.9/24")
+
+    bench.relay.before_answer("/33$", by_others)
+    with pytest.raises(Rejected) as caught:
+        await device.write(permit, schema, ElementEdit(None, Element("interface", {"name": "osd8"}, addresses)))
+    said = caught.value.message
+    assert "refused 'ip address 192.0.2.9/33' (line 3 of 3)" in said
+    assert "could not be taken back: 'ip address 192.0.2.9/24'" in said
     await device.close()
 
 
@@ -306,7 +321,7 @@ async def test_a_cut_in_the_middle_of_an_edit_leaves_the_step_open_and_reading_t
 async def test_a_cut_before_the_first_line_of_an_edit_settles_the_step(bench: FrrBench) -> None:
     device, permit = bench.connect(), bench.book.write()
     schema = await device.read_schema(permit)
-    bench.relay.cut_on("^configure terminal$")
+    bench.relay.cut_in_answer("^configure terminal$", 5)
     with pytest.raises(Unreachable):
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
     assert [step.open for step in bench.book.steps] == [False] and bench.writes() == 0
@@ -386,14 +401,14 @@ async def test_a_fence_between_edit_and_save_leaves_the_save_out(bench: FrrBench
     await device.close()
 
 
-async def test_the_routers_own_key_is_checked(bench: FrrBench, frr_router: FrrRouter) -> None:
+async def test_the_routers_own_key_is_checked(bench: FrrBench, router: FrrRouter) -> None:
     """Straight to the router's sshd, without the relay."""
-    unknown = bench.connect(address=frr_router.address, parameters={})
+    unknown = bench.connect(address=router.address, parameters={})
     with pytest.raises(UntrustedDevice):
         await unknown.facts(bench.book.read())
-    first = bench.connect(address=frr_router.address, parameters={TRUST: "first-use"})
+    first = bench.connect(address=router.address, parameters={TRUST: "first-use"})
     assert (await first.facts(bench.book.read())).software_version == "8.4.4"
-    assert first.learned == {HOST_KEY: frr_router.host_key}
-    other = bench.connect(address=frr_router.address, parameters={HOST_KEY: bench.relay.host_key})
+    assert first.learned == {HOST_KEY: router.host_key}
+    other = bench.connect(address=router.address, parameters={HOST_KEY: bench.relay.host_key})
     with pytest.raises(UntrustedDevice, match="another host key"):
         await other.facts(bench.book.read())

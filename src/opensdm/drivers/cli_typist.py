@@ -29,7 +29,7 @@ class Refusal:
         text = f"the device refused {self.line.shown!r}{where}: {self.said}"
         if self.left:
             left = ", ".join(repr(line.shown) for line in self.left)
-            return f"{text}. It still holds {left} of this edit, which could not be taken back"
+            return f"{text}. Lines of this edit that could not be taken back: {left}"
         return f"{text}. The lines before it were taken back" if self.accepted else text
 
 

@@ -178,7 +178,7 @@ ELEMENTS = [
     ),
     Element(
         "routeMap",
-        {"name": "R1", "seq": "10", "action": "permit", "description": "ours", "matchPrefixList": "P1", "setMetric": "5"},
+        {"name": "R1", "seq": "10", "action": "permit", "matchPrefixList": "P1", "setMetric": "5"},
     ),
     Element("system", {"password": "Terminal-pw-1", "enablePassword": "Enable-pw-1", "syslogLevel": "warnings"}),
 ]  # fmt: skip

@@ -9,13 +9,15 @@ from opensdm.core.ports import Driver
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
 from opensdm.drivers.netconf import NetconfDriver
 from opensdm.drivers.pool import KeepsTransports
+from opensdm.drivers.ssh_cli import ssh_cli_drivers
 
 
 class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        chosen: Iterable[Driver] = (AcmeSbcDriver(), NetconfDriver()) if drivers is None else drivers
+        all_of_them = (AcmeSbcDriver(), NetconfDriver(), *ssh_cli_drivers())
+        chosen: Iterable[Driver] = all_of_them if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:
@@ -35,10 +37,3 @@ class Registry:
 
     def platforms(self) -> tuple[str, ...]:
         return tuple(sorted(self._drivers))
-
-    async def close(self) -> None:
-        """Ends connections that are kept open between operations."""
-        for driver in self._drivers.values():
-            close = getattr(driver, "close", None)
-            if close is not None:
-                await close()

@@ -124,7 +124,7 @@ class Netconf(Subject):
         return any(each.text == "peering" for each in shown.iterfind(f".//{{{NAMESPACE}}}realm/{{{NAMESPACE}}}id"))
 
     async def reset(self) -> None:
-        await asyncio.to_thread(self._device.reset)
+        await asyncio.to_thread(self._device.wipe)
 
     async def die(self) -> None:
         await asyncio.to_thread(self._device.kill)
@@ -154,7 +154,7 @@ class Frr(Subject):
         return any("203.0.113.0/24" in route for route in routes)
 
     async def reset(self) -> None:
-        await asyncio.to_thread(self._router.reset)
+        await asyncio.to_thread(self._router.wipe)
 
     async def die(self) -> None:
         await asyncio.to_thread(self._router.kill)

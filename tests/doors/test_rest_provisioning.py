@@ -8,7 +8,6 @@ import pytest
 import pytest_asyncio
 
 from opensdm.core.operations import PollDevice
-from tests.acceptance.provisioning import realm
 from tests.doors import wire
 from tests.doors.provisioning_site import FORMS, MEDIA, Provisioning, body, provisioning
 from tests.doors.wire import listed, members, read, refused

@@ -16,7 +16,7 @@ class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        all_of_them = (AcmeSbcDriver(), NetconfDriver(), *ssh_cli_drivers())
+        all_of_them: tuple[Driver, ...] = (AcmeSbcDriver(), NetconfDriver(), *ssh_cli_drivers())
         chosen: Iterable[Driver] = all_of_them if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 

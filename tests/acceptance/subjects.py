@@ -109,7 +109,7 @@ class Netconf(Subject):
     def parameters(self) -> Mapping[str, str]:
         return {
             "username": self._device.user, "password": self._device.password, "platform": "netconf",
-            "ssh.host.key": self._device.host_key, "netconf.validate": "false", "netconf.confirm.s": "3",
+            "ssh.host.key": self._device.host_key, "netconf.validate": "false", "netconf.confirm.s": "5",
         }  # fmt: skip
 
     async def holds(self) -> bool:

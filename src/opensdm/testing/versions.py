@@ -209,6 +209,7 @@ class VersionContract:
             return await store.read(lambda tx: tx.configurations.drift(device_id))
 
         assert await drift() is None
+
         async def set_drift(seen: Drift | None) -> None:
             await store.write(lambda tx: tx.configurations.set_drift(device_id, seen))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from opensdm.core.errors import Forbidden, InvalidRequest
 from opensdm.core.operations import ListAudit, LockDevice, ProbeDevice, ProbeHost
@@ -73,7 +74,7 @@ def stopped_at(step: str) -> list[bool | None]:
 
 
 async def test_all_of_a_good_host_works(either: House, sbc: Target) -> None:
-    """On both databases: a claim on no device is admitted, and ends."""
+    """On both databases: what is about no device is admitted, and leaves nothing to be ended or interrupted."""
     written = len(sbc.box.simulator.journal.entries())
     report = await probed(either, sbc.parameters)
     assert results(report) == [True] * len(STEPS), report
@@ -85,6 +86,7 @@ async def test_all_of_a_good_host_works(either: House, sbc: Target) -> None:
     assert "its own lock" in offered and offered.endswith("it has not: confirmed commit")
     sent = sbc.box.simulator.journal.entries()[written:]
     assert {entry.kind for entry in sent} == {"token"}, "nothing but logins is written to what is probed"
+    assert await either.database.query(lambda c: c.scalar(text("SELECT count(*) FROM claim"))) == 0
     trail = await either.do("admin", ListAudit(filters={"operation": "ProbeHost"}))
     (entry,) = trail.items
     assert (entry.user_name, entry.result) == ("alice", "SUCCESS") and PASSWORD not in repr(entry)

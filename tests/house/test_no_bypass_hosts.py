@@ -21,7 +21,7 @@ from opensdm.core.operations import (
 from opensdm.core.permit import Permit, Read
 from opensdm.core.ports import Work
 from opensdm.gate.work import NO_DEVICE
-from opensdm.handlers import HANDLERS
+from opensdm.handlers import HANDLERS, Handler
 from tests.gatehouse import House, open_house
 
 Attack = Callable[[Work], Awaitable[Any]]
@@ -43,7 +43,8 @@ def attackers() -> Attackers:
 
 @pytest.fixture
 async def house(tmp_path: Path, attackers: Attackers) -> AsyncIterator[House]:
-    handlers = {**HANDLERS, ProbeHost: attackers, ReadDeviceFacts: attackers, DiscardChanges: attackers}
+    handlers: dict[type[Operation], Handler] = {**HANDLERS, ProbeHost: attackers, ReadDeviceFacts: attackers}
+    handlers[DiscardChanges] = attackers
     opened = await open_house(f"sqlite:///{tmp_path}/house.db", tmp_path / "secret.key", handlers=handlers)
     await opened.add_users()
     yield opened

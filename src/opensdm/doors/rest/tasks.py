@@ -6,6 +6,7 @@ Whoever waits here looks again and again through the gate: a session that ends, 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -32,6 +33,7 @@ LOOK_EVERY_S = 0.25
 STREAM_S = 3600.0
 """A stream ends after this long at the latest; the client asks again from where it was."""
 DONE = "done"
+_EVENT_ID = re.compile(rf"([0-9]{{1,10}})(-{DONE})?", re.ASCII)
 _OWN = Form(own=True)
 
 
@@ -109,12 +111,13 @@ def _over(shown: TaskShown) -> bool:
 
 def _position(call: Call) -> tuple[int, bool]:
     """The number of the last event the client has, and whether it has heard of the end."""
-    last, _, done = (call.last_event_id or "").strip().partition("-")
+    last = (call.last_event_id or "").strip()
     if not last:
         return number(call, "after") or 0, False
-    if not (last.isascii() and last.isdigit() and len(last) <= 10 and done in ("", DONE)):
+    found = _EVENT_ID.fullmatch(last)
+    if found is None:
         raise InvalidRequest("Last-Event-ID: expected an id that came with an event", field="Last-Event-ID")
-    return int(last), done == DONE
+    return int(found[1]), found[2] is not None
 
 
 def _event(name: str, event_id: str, shape: Shape, values: dict[str, object]) -> SSEvent:

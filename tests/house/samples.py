@@ -36,6 +36,9 @@ from opensdm.core.operations import (
     DisableUser,
     DiscardChanges,
     EnableUser,
+    ExportNetworkFunctions,
+    FunctionRow,
+    ImportNetworkFunctions,
     KeepHouse,
     Kind,
     ListAudit,
@@ -57,6 +60,8 @@ from opensdm.core.operations import (
     Operation,
     OverrideLock,
     PollDevice,
+    ProbeDevice,
+    ProbeHost,
     PushAction,
     PushChanges,
     ReadDeviceFacts,
@@ -151,6 +156,12 @@ SAMPLES: Mapping[str, Sample] = {
     "SetPassword": lambda g, u: SetPassword(user_name="carol", password="An0ther-one"),
     "PollDevice": lambda g, u: PollDevice(device_id=g.device_id),
     "KeepHouse": lambda g, u: KeepHouse(),
+    "ImportNetworkFunctions": lambda g, u: ImportNetworkFunctions(
+        rows=(FunctionRow(1, f"new-{u}", "Home", CATEGORY.name, TYPE, {"primary.ip": "192.0.2.77"}),), dry_run=True
+    ),
+    "ExportNetworkFunctions": lambda g, u: ExportNetworkFunctions(),
+    "ProbeHost": lambda g, u: ProbeHost(platform="acme_sbc", parameters={**ENROLMENT, "primary.ip": "127.0.0.1:9"}),
+    "ProbeDevice": lambda g, u: ProbeDevice(device_id=g.device_id),
 }
 
 FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
@@ -204,7 +215,7 @@ def expected(name: str, user: str) -> type[SdmError] | None:
         return Forbidden
     if user == "alice":
         return OWNER_MEETS.get(name)
-    if rule.kind is Kind.OBSERVE or rule.scope is Scope.SERVER:
+    if rule.kind is Kind.OBSERVE or rule.scope in (Scope.SERVER, Scope.HOST):
         return None
     return LOCK_FAMILY[name] if rule.kind is Kind.LOCK else DeviceLocked
 
@@ -215,7 +226,7 @@ def may_send(user: str, name: str) -> bool:
 
 
 def about_a_device(name: str) -> bool:
-    return REGISTRY[name].rule.scope is not Scope.SERVER
+    return REGISTRY[name].rule.scope not in (Scope.SERVER, Scope.HOST)
 
 
 def names(*kinds: Kind, about_devices: bool = False) -> list[str]:

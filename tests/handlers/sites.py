@@ -35,7 +35,7 @@ class Site:
     device: MemoryDevice
     device_id: int
 
-    async def do(self, operation: type[Operation], user: str = "alice", **values: Any) -> Any:
+    async def do(self, operation: Callable[..., Operation], user: str = "alice", **values: Any) -> Any:
         return await self.house.do(user, operation(device_id=self.device_id, **values))
 
     async def stage(self, user: str = "alice", change_set: str = "") -> None:

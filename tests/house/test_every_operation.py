@@ -270,7 +270,7 @@ async def test_running_work_is_marked_and_keeps_others_away(begin: Open, name: s
 
 # ------------------------------------------------------------------------------------ declarations
 
-PAST = re.compile(r"[a-z]+ed|made|read|set|shown|taken|overridden")
+PAST = re.compile(r"[a-z]+ed|kept|made|read|set|shown|taken|overridden")
 
 
 def test_every_operation_names_its_kind_its_tag_and_its_privilege() -> None:

@@ -114,7 +114,7 @@ async def test_everything_the_gate_recommends_runs(house: House, connect: Connec
             "AssignDevice": 409,
             "LoadConfiguration": 504,
             "RebaseChanges": 409,
-                "CheckSync": 409,
+            "CheckSync": 409,
         }
         # Locking may have run before: an override then finds a lock, of another than it expects.
         assert answer.status_code == expected.get(step.action, 200), f"{line}: {answer.status_code} {answer.text}"

@@ -83,7 +83,7 @@ async def test_all_of_a_good_host_works(either: House, sbc: Target) -> None:
     assert report.element_types and report.elements and report.trust == {}
     assert str(report.element_types) in said(report, "schema") and str(report.elements) in said(report, "configuration")
     offered = said(report, "capabilities")
-    assert "its own lock" in offered and offered.endswith("it has not: confirmed commit")
+    assert "its own lock" in offered and offered.endswith("without: confirmed commit")
     sent = sbc.box.simulator.journal.entries()[written:]
     assert {entry.kind for entry in sent} == {"token"}, "nothing but logins is written to what is probed"
     assert await either.database.query(lambda c: c.scalar(text("SELECT count(*) FROM claim"))) == 0

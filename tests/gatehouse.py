@@ -23,7 +23,8 @@ from opensdm.core.operations import AddNetworkFunction, AddUser, AssignDevice, L
 from opensdm.core.ports import DriverRegistry
 from opensdm.drivers.registry import Registry
 from opensdm.gate import Caller, Gate
-from opensdm.gate.gate import Handler, Principal
+from opensdm.gate.gate import Handler
+from opensdm.gate.run import Principal
 from opensdm.handlers import HANDLERS
 from opensdm.stores.database import Database, open_database
 from opensdm.stores.ledger import Ledger
@@ -107,6 +108,7 @@ class House:
 
     async def close(self) -> None:
         await self.gate.drain(10)
+        await self.gate.drivers.close()
         await self.ledger.stop()
         await self.database.close()
 
@@ -119,6 +121,7 @@ class House:
             for victim in running:
                 victim.cancel()  # again and again: what tries to tidy up on its way out does not get to
             await asyncio.sleep(0)
+        await self.gate.drivers.close()  # the process would be gone, and its connections with it
         with contextlib.suppress(Exception):
             await self.database.close()
 

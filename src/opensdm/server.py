@@ -110,8 +110,13 @@ class Server:
             raise InvalidRequest("this server was opened without an address")
         listener = self._listener(self._bound, await self._tls())
         console = LocalDoor(self._gate, self.directory.listen_console())
-        poll = self.settings.poll
-        clock = Clock(self._gate, ClockSettings(poll.interval_s, poll.concurrency))
+        poll, backup = self.settings.poll, self.settings.backup
+        clock = Clock(
+            self._gate,
+            ClockSettings(
+                poll.interval_s, poll.concurrency, poll.compare_s, backup.interval_s, backup.concurrency, backup.keep
+            ),
+        )
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop)
@@ -170,6 +175,7 @@ class Server:
                 public_url=rest.public_url,
                 body_timeout_s=rest.body_timeout_s,
             ),
+            self._ended.is_set,
         )
         add_health_routes(app, self.ready)
         return Listener(app, bound, tls, grace_s=GRACE_S)
@@ -321,10 +327,12 @@ async def _open_gate(
     closing.push_async_callback(ledger.stop)
     passwords = Argon2Passwords()
     closing.callback(passwords.close)
+    drivers = Registry()
+    closing.push_async_callback(drivers.close)
     gate = Gate(
         ledger=ledger,
         reader=ledger,
-        drivers=Registry(),
+        drivers=drivers,
         handlers=HANDLERS,
         passwords=passwords,
         incarnation=recovered.incarnation,

@@ -108,8 +108,42 @@ class RestSettings(Section):
 class PollSettings(Section):
     """Asking devices whether they are there."""
 
-    interval_s: float = Field(default=60.0, ge=1, le=86_400, description="Seconds between two polls of a device.")
+    interval_s: float = Field(
+        default=60.0, ge=0, le=86_400, description="Seconds between two polls of a device; 0: none."
+    )
     concurrency: int = Field(default=8, ge=1, le=256, description="Devices polled at the same time.")
+    compare_s: float = Field(
+        default=900.0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds between two polls of a device that also compare what it runs with our copy; 0: never.",
+    )
+
+
+class BackupSettings(Section):
+    """Keeping versions of what devices run."""
+
+    interval_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds between two scheduled backups of a managed device; 0: none.",
+    )
+    concurrency: int = Field(default=4, ge=1, le=256, description="Devices backed up at the same time.")
+    keep: int = Field(
+        default=500, ge=1, le=1_000_000, description="Versions kept of each device; past it the oldest go."
+    )
+
+
+class DeviceSettings(Section):
+    """Connections to devices."""
+
+    connections: int = Field(
+        default=64, ge=1, le=10_000, description="Connections to devices that may be open at the same time."
+    )
+    idle_s: float = Field(
+        default=60.0, ge=0, le=86_400, description="Seconds an unused connection is kept for the next operation."
+    )
 
 
 class LockSettings(Section):
@@ -153,6 +187,8 @@ class Settings(BaseSettings):
     session: SessionSettings = Field(default_factory=SessionSettings, description="How long people stay logged in.")
     rest: RestSettings = Field(default_factory=RestSettings, description="The REST door.")
     poll: PollSettings = Field(default_factory=PollSettings, description="Asking devices whether they are there.")
+    backup: BackupSettings = Field(default_factory=BackupSettings, description="Keeping versions of what devices run.")
+    device: DeviceSettings = Field(default_factory=DeviceSettings, description="Connections to devices.")
     lock: LockSettings = Field(default_factory=LockSettings, description="The device lock.")
     log: LogSettings = Field(default_factory=LogSettings, description="The log, on standard error.")
 

@@ -16,7 +16,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 # uvicorn looks for these two by itself.
 LOADED_BY_UVICORN = {"httptools", "uvloop"}
 
-PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)")
+PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==(\S+)")
 REQUIREMENT = re.compile(r"^([A-Za-z0-9-]+)(?:\[([a-z0-9,-]+)\])?([<>=!~].*)$")
 
 
@@ -42,7 +42,7 @@ def explained() -> set[str]:
 
 
 def source_files() -> list[Path]:
-    return sorted(path for top in ("src", "tests", "bench", "docs") for path in (ROOT / top).rglob("*.py"))
+    return sorted(path for top in ("src", "tests", "lab", "bench", "docs") for path in (ROOT / top).rglob("*.py"))
 
 
 @pytest.mark.parametrize("lock", LOCKS)

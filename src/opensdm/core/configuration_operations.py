@@ -225,4 +225,7 @@ class PollDevice(
 
 @dataclass(frozen=True, kw_only=True)
 class KeepHouse(Operation, rule=Rule(Kind.MACHINERY, "server:rows:expired", None, Level.NONE)):
-    """Removes rows that time has made meaningless: ended sessions, ended claims, old attempts."""
+    """Removes what time has made meaningless: ended sessions, ended claims, old attempts, versions past `keep`."""
+
+    keep_versions: int = 500
+    """Of each device."""

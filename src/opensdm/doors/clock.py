@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 
 from opensdm.core.errors import SdmError
-from opensdm.core.operations import KeepHouse, ListDevices, Operation, PollDevice
+from opensdm.core.operations import BackUpOnSchedule, KeepHouse, ListDevices, Operation, PollDevice
 from opensdm.core.results import DeviceShown, Listing
 from opensdm.gate import Caller, Gate
 from opensdm.gate.run import Principal
@@ -27,29 +27,72 @@ LOOK_EVERY_S = 1.0
 AFTER_FAILURE_S = 5.0
 LOOK_SHARE = 20
 """Looking takes at most one part in so many of the time, however many devices there are."""
+FIRST_WITHIN_S = 3600.0
 JITTER = 0.1
 """A poll comes up to this share of the interval earlier or later, so that devices do not stay in step."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSettings:
-    """`interval_s`: between two polls of one device. `concurrency`: devices polled at the same time."""
+    """`interval_s`: between two polls of one device. `concurrency`: devices polled at the same time.
+
+    `compare_s`: between two polls of a device that also compare its configuration. `backup_s`: between two backups
+    of it. 0 means never for both.
+    """
 
     interval_s: float = 60.0
     concurrency: int = 8
+    compare_s: float = 900.0
+    backup_s: float = 86_400.0
+    backup_concurrency: int = 4
+    keep_versions: int = 500
     look_every_s: float = LOOK_EVERY_S
     housekeeping_s: float = HOUSEKEEPING_S
 
 
+class Rounds:
+    """One kind of work that comes round for each device: what is due, what is under way, how many at once."""
+
+    def __init__(self, what: str, interval_s: float, concurrency: int, *, at_once: bool) -> None:
+        self.what = what
+        self.interval_s = interval_s
+        self._at_once = at_once
+        self._due: dict[int, float] = {}
+        self._under_way: set[int] = set()
+        self.slots = asyncio.Semaphore(concurrency)
+
+    def due(self, known: set[int], now: float) -> list[int]:
+        """Devices whose turn it is, longest due first; they count as under way until `done`.
+
+        A device seen for the first time is due at once, or at some moment within the first hour, so that a start
+        does not ask everything of all devices and a server that often starts still gets to each.
+        """
+        if not self.interval_s:
+            return []
+        for gone in self._due.keys() - known:
+            del self._due[gone]
+        for new in known - self._due.keys():
+            self._due[new] = 0.0 if self._at_once else now + min(self.interval_s, FIRST_WITHIN_S) * random.random()  # noqa: S311 (no secret)
+        waiting = sorted((self._due[device_id], device_id) for device_id in known - self._under_way)
+        found = [device_id for due, device_id in waiting if due <= now]
+        self._under_way.update(found)
+        return found
+
+    def done(self, device_id: int) -> None:
+        self._under_way.discard(device_id)
+        spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)
+        self._due[device_id] = time.monotonic() + self.interval_s * spread
+
+
 class Clock:
-    """Polls devices and keeps house until it is stopped; no failure of one of them ends it."""
+    """Polls devices, backs them up and keeps house until it is stopped; no failure of one of them ends it."""
 
     def __init__(self, gate: Gate, settings: ClockSettings) -> None:
         self._gate = gate
         self._settings = settings
-        self._due: dict[int, float] = {}
-        self._under_way: set[int] = set()
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._polls = Rounds("poll", settings.interval_s, settings.concurrency, at_once=True)
+        self._backups = Rounds("backup", settings.backup_s, settings.backup_concurrency, at_once=False)
+        self._compared: dict[int, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -79,41 +122,45 @@ class Clock:
                 log.exception("due work failed", what=what)
             await asyncio.sleep(pause_s)
 
-    # ------------------------------------------------------------------------------------ polls
+    # ------------------------------------------------------------------------------------ devices
 
     async def _look(self) -> float:
-        """Begin the polls that are due. A device seen for the first time since the start is due at once."""
+        """Begin what is due."""
         began = time.monotonic()
         listing: Listing[DeviceShown] = await self._send(ListDevices())
         known = {shown.device.device_id for shown in listing.items}
-        for gone in self._due.keys() - known:
-            del self._due[gone]
+        managed = {shown.device.device_id for shown in listing.items if shown.device.assigned}
         now = time.monotonic()
-        waiting = sorted((self._due.get(device_id, 0.0), device_id) for device_id in known - self._under_way)
-        for due, device_id in waiting:
-            if due > now:
-                break
-            self._under_way.add(device_id)
-            self._begin(self._poll(device_id))
+        for device_id in self._polls.due(known, now):
+            self._begin(self._turn(self._polls, self._poll(device_id, managed=device_id in managed)))
+        for device_id in self._backups.due(managed, now):
+            self._begin(self._turn(self._backups, BackUpOnSchedule(device_id=device_id)))
         return max(self._settings.look_every_s, (now - began) * LOOK_SHARE)
 
-    async def _poll(self, device_id: int) -> None:
+    def _poll(self, device_id: int, *, managed: bool) -> PollDevice:
+        """A poll; of a managed device now and then one that compares, the first time soon after a start."""
+        now = time.monotonic()
+        compare = bool(self._settings.compare_s) and managed and now >= self._compared.get(device_id, 0.0)
+        if compare:
+            self._compared[device_id] = now + self._settings.compare_s
+        return PollDevice(device_id=device_id, compare=compare)
+
+    async def _turn(self, rounds: Rounds, operation: PollDevice | BackUpOnSchedule) -> None:
+        device_id = operation.device_id
         try:
-            async with self._slots:
-                await self._send(PollDevice(device_id=device_id))
+            async with rounds.slots:
+                await self._send(operation)
         except SdmError as error:
-            log.info("poll failed", device_id=device_id, code=error.code, message=error.message)
+            log.info(f"{rounds.what} failed", device_id=device_id, code=error.code, message=error.message)
         except Exception:
-            log.exception("poll failed", device_id=device_id)
+            log.exception(f"{rounds.what} failed", device_id=device_id)
         finally:
-            self._under_way.discard(device_id)
-            spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)
-            self._due[device_id] = time.monotonic() + self._settings.interval_s * spread
+            rounds.done(device_id)
 
     # ------------------------------------------------------------------------------------ the house
 
     async def _keep_house(self) -> float:
-        removed: int = await self._send(KeepHouse())
+        removed: int = await self._send(KeepHouse(keep_versions=self._settings.keep_versions))
         log.info("house kept", removed_rows=removed)
         return self._settings.housekeeping_s
 

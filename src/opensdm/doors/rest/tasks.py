@@ -31,7 +31,7 @@ EVENT_STREAM = "text/event-stream"
 MAX_WAIT_S = 30
 LOOK_EVERY_S = 0.25
 STREAM_S = 3600.0
-"""A stream ends after this long at the latest; the client asks again from where it was."""
+"""A stream ends after this long at the latest, or with the server; the client asks again from where it was."""
 DONE = "done"
 _EVENT_ID = re.compile(rf"([0-9]{{1,10}})(-{DONE})?", re.ASCII)
 _OWN = Form(own=True)
@@ -52,7 +52,7 @@ async def show_task(call: Call) -> Reply:
     while True:
         shown = await _look(call, after)
         left_s = until - time.monotonic()
-        if shown.progress or _over(shown) or left_s <= 0:
+        if shown.progress or _over(shown) or left_s <= 0 or call.stopping():
             return Reply.of(history_shapes.TASK, task_shown(shown))
         await asyncio.sleep(min(LOOK_EVERY_S, left_s))
 
@@ -81,7 +81,7 @@ async def _events(call: Call, shown: TaskShown, after: int) -> AsyncIterator[SSE
         if _over(shown):
             yield _event(DONE, f"{after}-{DONE}", history_shapes.TASK, task(shown.task))
             return
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or call.stopping():
             return
         if time.monotonic() - silent_since >= call.settings.heartbeat_s:
             yield None

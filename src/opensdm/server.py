@@ -175,6 +175,7 @@ class Server:
                 public_url=rest.public_url,
                 body_timeout_s=rest.body_timeout_s,
             ),
+            self._ended.is_set,
         )
         add_health_routes(app, self.ready)
         return Listener(app, bound, tls, grace_s=GRACE_S)

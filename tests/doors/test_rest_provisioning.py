@@ -167,11 +167,11 @@ async def test_a_dry_run_tells_and_writes_nothing(site: Provisioning, medium: st
     assert any("realm-config" in line for line in listed(shown["sends"])), shown["sends"]
     assert len(site.writes()) == writes and len(await site.pending()) == 1
 
-    site.edited_outside("realm-config", ("access",), description="by somebody")
+    site.edited_outside("realm-config", ("access",), description=f"by {medium}")
     await site.stage(client, "update", "realmConfig", id="access", description="mine")
     shown = read(await site.act(client, "saveactivateconfig", dryRun=True))
     assert (str(shown["ready"]).lower(), shown["code"]) == ("false", "STALE_CONFIGURATION")
-    assert "by somebody" in [each.get("new") for each in listed(shown["outside"])]
+    assert f"by {medium}" in [each.get("new") for each in listed(shown["outside"])]
     assert len(site.writes()) == writes
     answer = refused(await site.act(client, dryRun=True, asTask=True), 400, "INVALID_REQUEST")
     assert answer["field"] == "asTask"

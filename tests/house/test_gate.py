@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -139,7 +139,7 @@ async def test_an_effect_that_fails_undoes_itself_and_is_told_once(doing: Doing)
         await walk.house.gate.execute(caller, walk.push())
     after = walk.everything()
     assert walk.claims() == [("PushChanges", "ENDED")] and not walk.uncertain()
-    assert {name for name in after if after[name] != before[name]} == {"claim", "claim_device"}
+    assert {name for name in after if after[name] != before[name]} == {"claim", "claim_device", "task"}
     assert [row["result"] for row in walk.trail(caller)] == ["NOT_FOUND"]
 
 
@@ -166,6 +166,7 @@ class Sulking(Registry):
     """A driver whose connections do not close."""
 
     platform = "acme_sbc"
+    learned: Mapping[str, str] = {}
 
     def driver(self, platform: str) -> Any:
         return self
@@ -209,7 +210,7 @@ async def test_fenced_work_records_nothing(doing: Doing) -> None:
     with pytest.raises(LockLost, match=r"taken away by admin .*\(outage\)") as lost:
         await walk.house.gate.execute(caller, walk.push())
     now = walk.everything()
-    assert {name for name in now if now[name] != then[name]} == {"claim", "claim_device", "device_lock"}
+    assert {name for name in now if now[name] != then[name]} == {"claim", "claim_device", "device_lock", "task"}
     assert walk.claims() == [("PushChanges", "ENDED")] and walk.uncertain()
     assert [row["result"] for row in walk.trail(caller)] == ["LOCK_LOST"]
     assert [step.action for step in lost.value.next_steps] == ["LockDevice", "ListLockEvents"]

@@ -13,7 +13,7 @@ from opensdm.doors.errors import RequestTooSlow, UnsupportedMedia
 from opensdm.doors.rest.media import OWN_VERSION, Medium, Unsupported, Version, request_medium, text_type
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.doors.rest.shapes import Shape
-from opensdm.doors.xml import BodyTooLarge, require_utf8
+from opensdm.doors.xml import BodyTooLarge, is_carriable, require_utf8
 
 
 async def read_body(req: falcon.asgi.Request, settings: RestSettings) -> bytes:
@@ -38,7 +38,7 @@ async def read_body(req: falcon.asgi.Request, settings: RestSettings) -> bytes:
 def body_text(req: falcon.asgi.Request, body: bytes, read: tuple[str, ...]) -> str | None:
     """A body in one of the types that are read besides XML and JSON; None for any other.
 
-    Raises UnsupportedMedia, WrongCharset.
+    Raises UnsupportedMedia, WrongCharset, MalformedBody for control characters.
     """
     found = text_type(req.content_type, read)
     if found is None:
@@ -47,7 +47,11 @@ def body_text(req: falcon.asgi.Request, body: bytes, read: tuple[str, ...]) -> s
     if isinstance(found, Unsupported):
         raise UnsupportedMedia(found.message)
     require_utf8(body)
-    return body.decode("utf-8-sig")
+    text = body.decode("utf-8-sig")
+    if not is_carriable(text):
+        line = next(n for n, each in enumerate(text.split("\n"), start=1) if not is_carriable(each))
+        raise MalformedBody(f"the body holds control characters at line {line}", line=line)
+    return text
 
 
 def _check_coding(req: falcon.asgi.Request) -> None:

@@ -21,6 +21,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from opensdm.core.identity import SessionPolicy
 from opensdm.core.operations import AddNetworkFunction, AddUser, AssignDevice, ListDevices, Login, Operation
 from opensdm.core.ports import DriverRegistry
+from opensdm.drivers.pool import KeepsTransports
 from opensdm.drivers.registry import Registry
 from opensdm.gate import Caller, Gate
 from opensdm.gate.gate import Handler, Principal
@@ -107,6 +108,7 @@ class House:
 
     async def close(self) -> None:
         await self.gate.drain(10)
+        await self._hang_up()
         await self.ledger.stop()
         await self.database.close()
 
@@ -119,8 +121,14 @@ class House:
             for victim in running:
                 victim.cancel()  # again and again: what tries to tidy up on its way out does not get to
             await asyncio.sleep(0)
+        await self._hang_up()
         with contextlib.suppress(Exception):
             await self.database.close()
+
+    async def _hang_up(self) -> None:
+        """Drivers keep devices connected; a process that ends takes those connections with it."""
+        if isinstance(self.gate.drivers, KeepsTransports):
+            await self.gate.drivers.close()
 
 
 async def open_house(

@@ -321,10 +321,12 @@ async def _open_gate(
     closing.push_async_callback(ledger.stop)
     passwords = Argon2Passwords()
     closing.callback(passwords.close)
+    drivers = Registry()
+    closing.push_async_callback(drivers.close)
     gate = Gate(
         ledger=ledger,
         reader=ledger,
-        drivers=Registry(),
+        drivers=drivers,
         handlers=HANDLERS,
         passwords=passwords,
         incarnation=recovered.incarnation,

@@ -301,8 +301,9 @@ class NetconfConnection:
         hide: Collection[str] = (), limit_s: float = WRITE_LIMIT_S,
     ) -> None:  # fmt: skip
         reply = await self._step(permit, session, request, limit_s)
-        if reply.failed("in-use", "lock-denied") is not None:
-            raise await self._side_locked(reply.errors[0])
+        denied = reply.failed("in-use", "lock-denied")
+        if denied is not None:
+            raise await self._side_locked(denied)
         if reply.errors:
             raise Rejected(struck_out(f"the device {failing}: {reply.words()}", {*self._hidden(), *hide}))
 

@@ -14,8 +14,9 @@ LISTEN ?= 127.0.0.1:8443
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 UPGRADE ?=
+LAB_ARGS ?=
 
-.PHONY: help setup lock clean demo serve test lint types arch format prove docs bench packages unit coverage
+.PHONY: help setup lock clean demo serve lab test lint types arch format prove docs bench packages unit coverage
 
 help:
 	@awk -v colour=$$([ -t 1 ] && echo 1 || echo 0) -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
@@ -36,6 +37,9 @@ test: packages setup ## Everything CI runs: lint, types, arch, all tests, full b
 serve: setup ## Serve from ./var (DATA=, LISTEN=); the first time makes it, with an admin password printed once
 	@test -d '$(DATA)' || $(BIN)/opensdm init --data '$(DATA)'
 	@exec $(BIN)/opensdm serve --data '$(DATA)' --listen '$(LISTEN)'
+
+lab: packages setup ## Real devices (netconfd, FRR) and virtual SBCs until Ctrl-C; needs root (LAB_ARGS=...)
+	@exec $(BIN)/python -m lab up $(LAB_ARGS)
 
 ##@ Check
 

@@ -3,14 +3,13 @@
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import machine_lock, require_frr, run
+from lab.machine import listens, machine_lock, own_directory, require_frr, run, sweep_directories
 from lab.processes import Process, alive
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import ROUTER_USER, router_login
@@ -21,7 +20,7 @@ DAEMONS = ("zebra", "staticd")
 SSH_PORT = 22
 # Namespaces and interfaces carry the pid of the lab that made them, so that what a dead one left can be told.
 PREFIX = "osdm"
-INITIAL = "frr defaults traditional\nhostname {name}\nservice integrated-vtysh-config\nline vty\n"
+INITIAL = "frr defaults traditional\nservice integrated-vtysh-config\n"
 
 
 @dataclass
@@ -34,7 +33,7 @@ class FrrRouter:
 
     number: int = 1
     directory: Path = Path()
-    initial: str = ""
+    initial: str = INITIAL
     port: int = SSH_PORT
     user: str = ROUTER_USER
     password: str = field(default="", repr=False)
@@ -45,8 +44,13 @@ class FrrRouter:
 
     @property
     def name(self) -> str:
-        """Name of its namespace, of its FRR instance, and its host name."""
+        """Name of its namespace and of its FRR instance."""
         return f"{PREFIX}{os.getpid()}-{self.number}"
+
+    @property
+    def hostname(self) -> str:
+        """What its prompt begins with."""
+        return f"router-{self.number}"
 
     @property
     def host_key(self) -> str:
@@ -97,9 +101,18 @@ class FrrRouter:
         self.start()
 
     def wipe(self) -> None:
-        """Back to the initial configuration, running and saved, and in the kernel; connections are cut."""
-        if self._sshd is None:
-            raise RuntimeError(f"the router {self.name} is down: start it first")
+        """Back to the initial configuration, running and saved, and in the kernel.
+
+        Brings it up if it is down, and lets it run on if it is frozen. Connections are cut.
+        """
+        if self._sshd is None or not self._sshd.running:
+            self.kill()
+            if self.address:
+                self._flush_routes()
+                self._write_configuration()
+            self.start()
+            return
+        self.cut()
         self.resume()
         for process in self._daemons:
             process.kill()
@@ -107,6 +120,11 @@ class FrrRouter:
         self._flush_routes()
         self._write_configuration()
         self._start_daemons()
+
+    def cut(self) -> None:
+        """Cut every connection, as a lost link does; the router runs on and takes new ones."""
+        if self._sshd is not None:
+            self._sshd.cut()
 
     def pause(self) -> None:
         """Freeze it: connections stay open and new ones are taken, but nobody answers."""
@@ -140,7 +158,7 @@ class FrrRouter:
         require_frr()
         self.password = self.password or router_login().password
         if self.directory == Path():
-            self.directory, self._temporary = Path(tempfile.mkdtemp(prefix="opensdm-frr-")), True
+            self.directory, self._temporary = own_directory(), True
         self.directory = self.directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         sweep()
@@ -153,8 +171,9 @@ class FrrRouter:
         for directory in (state, saved):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
-        (saved / "frr.conf").write_text(self.initial or INITIAL.format(name=self.name))
-        (saved / "vtysh.conf").write_text("service integrated-vtysh-config\n")
+        (saved / "frr.conf").write_text(self.initial)
+        # vtysh takes its host name, and so its prompt, from here only, whatever frr.conf says.
+        (saved / "vtysh.conf").write_text(f"hostname {self.hostname}\nservice integrated-vtysh-config\n")
         for daemon in DAEMONS:
             (saved / f"{daemon}.conf").touch()
         # The login writes here through vtysh, as a member of the group.
@@ -164,11 +183,11 @@ class FrrRouter:
 
     def _start_daemons(self) -> None:
         inside = ("ip", "netns", "exec", self.name)
+        for left in (STATES / self.name).iterdir():
+            left.unlink()
         for daemon in DAEMONS:
             command = (*inside, f"/usr/lib/frr/{daemon}", "-N", self.name, "--vty_addr", "127.0.0.1", "-P", "0")
-            self._daemons.append(
-                Process(command, self.directory / f"{daemon}.log", cwd=self.directory, home=self.directory)
-            )
+            self._daemons.append(Process(command, self.directory / f"{daemon}.log", home=self.directory))
             # staticd gives up on a zebra that does not listen yet for some seconds.
             self._wait_daemon(daemon)
         run(*inside, "vtysh", "-N", self.name, "-b")
@@ -178,16 +197,14 @@ class FrrRouter:
         awaited = [STATES / self.name / f"{daemon}.vty"]
         if daemon == "zebra":
             awaited.append(STATES / self.name / "zserv.api")
-        while not all(path.exists() for path in awaited):
+        while not all(map(listens, awaited)):
             if not self._daemons[-1].running or time.monotonic() > deadline:
                 raise RuntimeError(f"{daemon} did not start: {self._daemons[-1].log.read_text()[-2000:]}")
             time.sleep(0.01)
 
     def _flush_routes(self) -> None:
-        # A zebra that was killed leaves its routes in the kernel; the reboot of a real router does not.
-        for line in self.kernel_routes():
-            if "proto kernel" not in line:
-                run("ip", "-n", self.name, "route", "delete", *line.split())
+        # A zebra that was killed leaves its routes in the kernel, and the next one takes its time to sweep them.
+        run("ip", "-n", self.name, "route", "flush", "proto", "static")
 
 
 def sweep() -> list[str]:
@@ -195,6 +212,7 @@ def sweep() -> list[str]:
     left = [name for name in namespaces() if not alive(_maker(name))]
     for name in left:
         _remove(name)
+    sweep_directories()
     return left
 
 

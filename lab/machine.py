@@ -5,26 +5,30 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lab.processes import alive
 
 STATE = Path("/var/lib/opensdm-lab")
 SSHD = "/usr/sbin/sshd"
 SUBSYSTEM = "/usr/sbin/netconf-subsystem"
 ZEBRA = "/usr/lib/frr/zebra"
+_PREFIX = "opensdm-lab-"
 
 
 class LabUnavailable(RuntimeError):
     """This machine cannot run the device; the message says what is missing and how to get it."""
 
 
-def require(kind: str, *programs: str) -> None:
-    """Raise LabUnavailable unless we are root and all `programs` (names on PATH, or paths) are there."""
+def require(kind: str, *programs: str, root: bool = True) -> None:
+    """Raise LabUnavailable unless all `programs` (names on PATH, or paths) are there, and unless we are `root`."""
     absent = [program for program in programs if shutil.which(program) is None]
     if absent:
         raise LabUnavailable(f"{kind}: {', '.join(absent)} not found (as root: scripts/system-packages)")
-    if os.geteuid() != 0:
+    if root and os.geteuid() != 0:
         raise LabUnavailable(f"{kind}: only root may bring it up")
 
 
@@ -54,12 +58,33 @@ def machine_lock() -> Iterator[None]:
         yield
 
 
+def own_directory() -> Path:
+    """A new directory, named for this process, so that what a dead one left can be told; see `sweep_directories`."""
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+
+
+def sweep_directories() -> None:
+    """Remove the directories of processes that are no more."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        maker = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if maker.isdigit() and not alive(int(maker)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def free_port(address: str) -> int:
     """A TCP port nobody listens at on `address`."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def listens(address: Path | tuple[str, int]) -> bool:
+    """Whether somebody takes connections at a path, or at an IPv4 address and port."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(address) if isinstance(address, Path) else address) == 0
 
 
 def run(*command: str, **environment: str) -> str:

@@ -1,14 +1,12 @@
 """NETCONF devices: Debian's netconfd with our YANG module, behind an sshd of its own, on a loopback address."""
 
 import shutil
-import socket
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import SUBSYSTEM, free_port, require_netconf
+from lab.machine import SUBSYSTEM, free_port, listens, own_directory, require_netconf, sweep_directories
 from lab.processes import Process
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import NETCONF_USER, netconf_login
@@ -106,14 +104,27 @@ class NetconfDevice:
         self.start()
 
     def wipe(self) -> None:
-        """Back to the initial configuration in running, candidate and startup; connections and locks are gone."""
-        if self._server is None or self._sshd is None:
-            raise RuntimeError(f"the NETCONF device at {self.address} is down: start it first")
+        """Back to the initial configuration in running, candidate and startup, without connections and locks.
+
+        Brings it up if it is down, and lets it run on if it is frozen.
+        """
+        if self._server is None or self._sshd is None or not self._sshd.running:
+            self.kill()
+            if self._sockets is not None:
+                self._write_startup()
+            self.start()
+            return
+        self.cut()
         self.resume()
         self._server.kill()
         self._write_startup()
         self._start_server()
         self._wait_server()
+
+    def cut(self) -> None:
+        """Cut every connection, as a lost link does; the device runs on and takes new ones."""
+        if self._sshd is not None:
+            self._sshd.cut()
 
     def pause(self) -> None:
         """Freeze it: connections stay open and new ones are taken, but nobody answers."""
@@ -139,15 +150,16 @@ class NetconfDevice:
 
     def _prepare(self) -> None:
         require_netconf()
+        sweep_directories()
         login = netconf_login()
         self.password = self.password or login.password
         self.port = self.port or free_port(self.address)
         if self.directory == Path():
-            self.directory, self._temporary = Path(tempfile.mkdtemp(prefix="opensdm-nc-")), True
+            self.directory, self._temporary = own_directory(), True
         self.directory = self.directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not in our directory: the login has to reach the socket, and pytest's directories are closed to it.
-        self._sockets = Path(tempfile.mkdtemp(prefix="opensdm-nc-"))
+        self._sockets = own_directory()
         shutil.chown(self._sockets, self.user)
         self._write_startup()
         self._ssh.prepare()
@@ -172,28 +184,22 @@ class NetconfDevice:
             f"--log={self.log}",
             "--log-append",
         ]
-        self._server = Process(command, self.directory / "netconfd.out", cwd=self.directory, home=self.directory)
+        self._server = Process(command, self.directory / "netconfd.out", home=self.directory)
 
     def _wait_server(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _listens(self._socket):
+        while not listens(self._socket):
             if self._server is None or not self._server.running or time.monotonic() > deadline:
                 written = [path.read_text(errors="replace")[-2000:] for path in self.directory.glob("netconfd.*")]
                 raise RuntimeError("netconfd did not start: " + "\n".join(written))
             time.sleep(0.01)
 
 
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(str(path)) == 0
-
-
-def start_netconf(count: int, directory: Path | None = None) -> list[NetconfDevice]:
-    """`count` running devices at 127.0.1.1 and up, started side by side, in directories below `directory`."""
+def start_netconf(count: int, directory: Path | None = None, *, first: int = 1) -> list[NetconfDevice]:
+    """`count` running devices at 127.0.1.`first` and up, started side by side, in directories below `directory`."""
     devices = [
         NetconfDevice(number, directory=directory / f"netconf-{number}" if directory is not None else Path())
-        for number in range(1, count + 1)
+        for number in range(first, first + count)
     ]
     try:
         for device in devices:

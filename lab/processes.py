@@ -1,10 +1,11 @@
-"""Processes of the lab, each with the tree below it: started with output to a file, frozen, ended, never left behind."""
+"""Processes of the lab, each with the tree below it: started with output to a file, frozen, ended, never forgotten."""
 
 import atexit
 import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,20 +16,23 @@ _running: set["Process"] = set()
 
 
 class Process:
-    """One running program. Start it from a thread that stays: it dies with the thread that started it."""
+    """One running program, with what it starts."""
 
-    def __init__(self, command: Sequence[str], log: Path, *, cwd: Path, home: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path, *, home: Path, **environment: str) -> None:
         self.command = tuple(command)
         self.log = log
         with log.open("ab") as output:
-            # A lab that is killed outright takes its devices along.
+            # A lab that is killed outright takes its devices along. The kernel takes the end of the thread that
+            # started a process for the end of the lab, so only the main thread may ask for that.
+            main = threading.current_thread() is threading.main_thread()
+            guard = ["setpriv", "--pdeathsig", "KILL", "--"] if main else []
             self._popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                [*guard, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd=cwd,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home), "LC_ALL": "C"},
+                cwd=home,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home), "LC_ALL": "C"} | environment,
             )
         _running.add(self)
 
@@ -62,6 +66,14 @@ class Process:
                 self._popen.wait(END_TIMEOUT_S)
         self._reap(below)
 
+    def cut(self) -> None:
+        """SIGKILL for everything below the program, which itself runs on: of an sshd, every connection."""
+        below = [pid for pid in self._frozen_tree() if pid != self.pid]
+        for pid in below:
+            _send(pid, signal.SIGKILL)
+        _send(self.pid, signal.SIGCONT)
+        wait_gone(below)
+
     def kill(self) -> None:
         """SIGKILL for the whole tree, at once."""
         self._reap([pid for pid in self._frozen_tree() if pid != self.pid])
@@ -89,9 +101,7 @@ def tree(root: int) -> list[int]:
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit():
             with contextlib.suppress(OSError):
-                # The name in brackets may hold spaces and brackets itself; state and parent follow the last one.
-                parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
-                children.setdefault(parent, []).append(int(directory.name))
+                children.setdefault(int(_fields(int(directory.name))[1]), []).append(int(directory.name))
     found = [root]
     for pid in found:
         found.extend(children.get(pid, []))
@@ -111,9 +121,20 @@ def wait_gone(pids: Iterable[int], timeout_s: float = END_TIMEOUT_S) -> None:
 def alive(pid: int) -> bool:
     """Whether the process runs; one that ended and was not yet waited for does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return _fields(pid)[0] not in ("Z", "X")
     except OSError:
         return False
+
+
+def started(pid: int) -> int:
+    """When the process started, in clock ticks since the machine did; OSError without such a process."""
+    return int(_fields(pid)[19])
+
+
+def _fields(pid: int) -> list[str]:
+    """What /proc/PID/stat tells from the process's state on."""
+    # The name before it, in brackets, may hold spaces and brackets itself.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _send(pid: int, number: signal.Signals) -> None:

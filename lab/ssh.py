@@ -1,14 +1,13 @@
 """An sshd of a device's own: one address, one account, one program, its own host key, and nothing else."""
 
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.machine import SSHD, run
+from lab.machine import SSHD, listens, run
 from lab.processes import Process
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,12 @@ class SshServer:
         """Start it, by way of the command `before` if there is one; returns at once, see `wait`."""
         # Absolute paths: sshd changes to / and then reads its configuration again for each connection.
         arguments = ("-D", "-f", str(self.directory / "sshd_config"), "-E", str(self.log))
-        return Process([*before, SSHD, *arguments], self.log, cwd=self.directory, home=self.directory)
+        return Process([*before, SSHD, *arguments], self.log, home=self.directory)
 
     def wait(self, process: Process) -> None:
         """Return once it takes connections; RuntimeError with the end of its log if it does not."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _listens(self.address, self.port):
+        while not listens((self.address, self.port)):
             if not process.running or time.monotonic() > deadline:
                 raise RuntimeError(f"sshd did not start: {self.log.read_text()[-2000:]}")
             time.sleep(0.01)
@@ -78,9 +77,3 @@ class SshServer:
         if self.subsystem is not None:
             lines += [f"Subsystem {self.subsystem} {self.program}", "PermitTTY no"]
         return "\n".join(lines) + "\n"
-
-
-def _listens(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((address, port)) == 0

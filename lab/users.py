@@ -5,6 +5,7 @@ for the machine and not a constant: a machine may have an sshd of its own that l
 sshd let in one account each, listen on loopback or in a namespace, and run one program whatever is asked for.
 """
 
+import grp
 import pwd
 import secrets
 import subprocess
@@ -41,6 +42,9 @@ def _login(user: str, groups: tuple[str, ...]) -> Login:
             more = ("--groups", ",".join(groups)) if groups else ()
             run("useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", *more, user)
             stored.unlink(missing_ok=True)
+        elif not set(groups) <= {entry.gr_name for entry in grp.getgrall() if user in entry.gr_mem}:
+            # FRR was removed and installed again since.
+            run("usermod", "--append", "--groups", ",".join(groups), user)
         if not stored.exists():
             password = secrets.token_urlsafe(12)
             stored.touch(mode=0o600)

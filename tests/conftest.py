@@ -4,7 +4,7 @@ import pytest
 
 from tests.machine import missing_parts
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.lab_fixtures"]
 
 POSTGRES_FIXTURES = {"postgres_server", "postgres_url", "own_postgres"}
 

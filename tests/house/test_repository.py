@@ -42,7 +42,7 @@ def explained() -> set[str]:
 
 
 def source_files() -> list[Path]:
-    return sorted(path for top in ("src", "tests", "bench", "docs") for path in (ROOT / top).rglob("*.py"))
+    return sorted(path for top in ("src", "tests", "lab", "bench", "docs") for path in (ROOT / top).rglob("*.py"))
 
 
 @pytest.mark.parametrize("lock", LOCKS)

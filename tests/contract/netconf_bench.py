@@ -33,7 +33,11 @@ _KEY = asyncssh.generate_private_key("ssh-ed25519")
 
 
 class Proxy:
-    """Between the driver and a device. `asked` are the operations that came, in order, hellos left out."""
+    """Between the driver and a device. `asked` are the operations that came, in order, hellos left out.
+
+    The next operation named in `lose` is answered with ok and goes no further, in `fail` with an error; in `cut` and
+    `die` the device does it, but its answer is not passed on, or half of it. Those in `deny` fail always.
+    """
 
     def __init__(self, device: NetconfDevice) -> None:
         self.device = device
@@ -42,6 +46,7 @@ class Proxy:
         self.fail: set[str] = set()
         self.cut: set[str] = set()
         self.die: set[str] = set()
+        self.deny: set[str] = set()
         self.logins = 0
         self._server: asyncssh.SSHAcceptor | None = None
 
@@ -94,10 +99,10 @@ class Proxy:
         assert found is not None, text
         number, name = found.groups()
         self.asked.append(name)
-        if name in self.lose or name in self.fail:
+        if name in self.lose | self.fail | self.deny:
             self.lose.discard(name)
             body = "<ok/>"
-            if name in self.fail:
+            if name in self.fail | self.deny:
                 self.fail.discard(name)
                 body = (
                     "<rpc-error><error-type>application</error-type><error-tag>operation-failed</error-tag>"
@@ -141,7 +146,7 @@ class NetconfBench(DriverBench):
     def __init__(self, proxy: Proxy, parameters: dict[str, str]) -> None:
         self.proxy = proxy
         self.device = proxy.device
-        self._holder: manager.Manager | None = None
+        self.holder: manager.Manager | None = None
         chosen = {"ssh.host.key": proxy.host_key, "netconf.validate": "false", **parameters}
         credentials = Credentials(proxy.address, None, self.device.user, self.device.password, chosen)
         super().__init__(NetconfDriver(), credentials)
@@ -188,10 +193,10 @@ class NetconfBench(DriverBench):
 
     async def hold_lock(self, held: bool) -> None:
         if held:
-            self._holder = holder = await asyncio.to_thread(self.direct)
+            self.holder = holder = await asyncio.to_thread(self.direct)
             await asyncio.to_thread(holder.lock, "candidate")
-        elif self._holder is not None:
-            holder, self._holder = self._holder, None
+        elif self.holder is not None:
+            holder, self.holder = self.holder, None
             await asyncio.to_thread(holder.close_session)
 
     async def lose_next_edit(self) -> None:

@@ -26,7 +26,7 @@ from opensdm.drivers.netconf_modules import Texts, advertised, identity_request,
 from opensdm.drivers.netconf_nodes import Places
 from opensdm.drivers.netconf_session import NetconfSession
 from opensdm.drivers.netconf_sessions import Seen, SessionNote, Sessions, read_note
-from opensdm.drivers.netconf_xml import Reply, RpcError, base, get_config
+from opensdm.drivers.netconf_xml import Reply, RpcError, base, get_config, struck_out
 from opensdm.drivers.pool import Pool
 from opensdm.drivers.yang import build_schema
 
@@ -77,6 +77,7 @@ class NetconfConnection:
         self._locked: SessionNote | None = None
         self._locked_in: NetconfSession | None = None
         self._unconfirmed = False
+        self._confirm_before = 0.0
         self._places: Places | None = None
 
     @property
@@ -242,19 +243,22 @@ class NetconfConnection:
             return
         confirmed = session.offers("confirmed-commit")
         terms = (base("confirmed"), base("confirm-timeout", value=str(self._confirm_s))) if confirmed else ()
+        begun = time.monotonic()
         await self._must(
             permit, session, base("commit", *terms), "could not activate the edits", limit_s=COMMIT_LIMIT_S
         )
-        self._unconfirmed = confirmed
+        self._unconfirmed, self._confirm_before = confirmed, begun + self._confirm_s
 
     async def confirm(self, permit: Permit[Write]) -> None:
+        """Only in time: a commit that comes late would make it run once more."""
         self._guard.writing(permit)
-        if self._unconfirmed:
-            session = self._locked_session()
-            await self._must(
-                permit, session, base("commit"), "could not confirm what it activated", limit_s=COMMIT_LIMIT_S
-            )
-            self._unconfirmed = False
+        if not self._unconfirmed:
+            return
+        session = self._locked_session()
+        if time.monotonic() > self._confirm_before:
+            raise Rejected(f"nobody confirmed the activation within {self._confirm_s} s; the device has undone it")
+        await self._must(permit, session, base("commit"), "could not confirm the activation", limit_s=COMMIT_LIMIT_S)
+        self._unconfirmed = False
 
     async def save(self, permit: Permit[Write]) -> None:
         """Copy running to startup; a device without a startup of its own keeps what runs anyway."""
@@ -297,10 +301,11 @@ class NetconfConnection:
         hide: Collection[str] = (), limit_s: float = WRITE_LIMIT_S,
     ) -> None:  # fmt: skip
         reply = await self._step(permit, session, request, limit_s)
-        if reply.failed("in-use", "lock-denied") is not None:
-            raise await self._side_locked(reply.errors[0])
+        denied = reply.failed("in-use", "lock-denied")
+        if denied is not None:
+            raise await self._side_locked(denied)
         if reply.errors:
-            raise Rejected(f"the device {failing}: {reply.words({*self._hidden(), *hide})}")
+            raise Rejected(struck_out(f"the device {failing}: {reply.words()}", {*self._hidden(), *hide}))
 
     async def _step(
         self, permit: Permit[Write], session: NetconfSession, request: etree._Element, limit_s: float = WRITE_LIMIT_S

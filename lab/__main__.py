@@ -67,7 +67,9 @@ def bring_up(devices: list[Device], directory: Path) -> int:
     """Start all, print how to reach them, wait for SIGINT or SIGTERM, stop all."""
     if (running := noted(directory)) is not None:
         raise LabUnavailable(f"process {running[0]} runs a lab in {directory}: use another --directory, or `down`")
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell starts what runs in its background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         start(devices)
         _note(directory, devices)

@@ -3,14 +3,13 @@
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import listens, machine_lock, require_frr, run
+from lab.machine import listens, machine_lock, own_directory, require_frr, run, sweep_directories
 from lab.processes import Process, alive
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import ROUTER_USER, router_login
@@ -159,7 +158,7 @@ class FrrRouter:
         require_frr()
         self.password = self.password or router_login().password
         if self.directory == Path():
-            self.directory, self._temporary = Path(tempfile.mkdtemp(prefix="opensdm-frr-")), True
+            self.directory, self._temporary = own_directory(), True
         self.directory = self.directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         sweep()
@@ -213,6 +212,7 @@ def sweep() -> list[str]:
     left = [name for name in namespaces() if not alive(_maker(name))]
     for name in left:
         _remove(name)
+    sweep_directories()
     return left
 
 

@@ -5,14 +5,18 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lab.processes import alive
 
 STATE = Path("/var/lib/opensdm-lab")
 SSHD = "/usr/sbin/sshd"
 SUBSYSTEM = "/usr/sbin/netconf-subsystem"
 ZEBRA = "/usr/lib/frr/zebra"
+_PREFIX = "opensdm-lab-"
 
 
 class LabUnavailable(RuntimeError):
@@ -52,6 +56,19 @@ def machine_lock() -> Iterator[None]:
     with (STATE / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def own_directory() -> Path:
+    """A new directory, named for this process, so that what a dead one left can be told; see `sweep_directories`."""
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+
+
+def sweep_directories() -> None:
+    """Remove the directories of processes that are no more."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        maker = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if maker.isdigit() and not alive(int(maker)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def free_port(address: str) -> int:

@@ -1,13 +1,12 @@
 """NETCONF devices: Debian's netconfd with our YANG module, behind an sshd of its own, on a loopback address."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import SUBSYSTEM, free_port, listens, require_netconf
+from lab.machine import SUBSYSTEM, free_port, listens, own_directory, require_netconf, sweep_directories
 from lab.processes import Process
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import NETCONF_USER, netconf_login
@@ -151,15 +150,16 @@ class NetconfDevice:
 
     def _prepare(self) -> None:
         require_netconf()
+        sweep_directories()
         login = netconf_login()
         self.password = self.password or login.password
         self.port = self.port or free_port(self.address)
         if self.directory == Path():
-            self.directory, self._temporary = Path(tempfile.mkdtemp(prefix="opensdm-nc-")), True
+            self.directory, self._temporary = own_directory(), True
         self.directory = self.directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not in our directory: the login has to reach the socket, and pytest's directories are closed to it.
-        self._sockets = Path(tempfile.mkdtemp(prefix="opensdm-nc-"))
+        self._sockets = own_directory()
         shutil.chown(self._sockets, self.user)
         self._write_startup()
         self._ssh.prepare()

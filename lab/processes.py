@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,15 +16,18 @@ _running: set["Process"] = set()
 
 
 class Process:
-    """One running program. Start it from a thread that stays: it dies with the thread that started it."""
+    """One running program, with what it starts."""
 
     def __init__(self, command: Sequence[str], log: Path, *, home: Path, **environment: str) -> None:
         self.command = tuple(command)
         self.log = log
         with log.open("ab") as output:
-            # A lab that is killed outright takes its devices along.
+            # A lab that is killed outright takes its devices along. The kernel takes the end of the thread that
+            # started a process for the end of the lab, so only the main thread may ask for that.
+            main = threading.current_thread() is threading.main_thread()
+            guard = ["setpriv", "--pdeathsig", "KILL", "--"] if main else []
             self._popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                [*guard, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.machine import SSHD, listens, run
 from lab.processes import Process
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)

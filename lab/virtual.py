@@ -3,13 +3,12 @@
 import secrets
 import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import opensdm
-from lab.machine import free_port, listens, require
+from lab.machine import free_port, listens, own_directory, require
 from lab.processes import Process
 from lab.ssh import START_TIMEOUT_S
 
@@ -52,7 +51,7 @@ class SbcProcess:
         """Start it without waiting for it; see `wait`."""
         require("virtual SBC", "setpriv", root=False)
         if self.directory == Path():
-            self.directory, self._temporary = Path(tempfile.mkdtemp(prefix="opensdm-sbc-")), True
+            self.directory, self._temporary = own_directory(), True
         self.directory = self.directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = self.port or free_port(self.address)

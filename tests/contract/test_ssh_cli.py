@@ -50,6 +50,12 @@ class FrrBench(DriverBench):
         self.router: FrrRouter = router
         self._definition = definition
 
+    async def close(self) -> None:
+        await super().close()
+        for driver in (self.driver, *self._crashed):
+            assert isinstance(driver, SshCliDriver)
+            await driver.close()
+
     def new_driver(self) -> SshCliDriver:
         return SshCliDriver(self._definition)
 
@@ -399,6 +405,43 @@ async def test_a_fence_between_edit_and_save_leaves_the_save_out(bench: FrrBench
     assert "198.51.100.0/24" in bench.router.vtysh("show running-config")
     assert "198.51.100.0/24" not in bench.router.saved.read_text()
     await device.close()
+
+
+async def test_a_session_is_kept_for_the_next_operation(bench: FrrBench) -> None:
+    for _ in range(3):
+        device = bench.connect()
+        await device.facts(bench.book.read())
+        await device.close()
+    assert bench.relay.sessions == 1
+    other = bench.connect(password="not-the-password-4711")
+    with pytest.raises(Rejected):
+        await other.facts(bench.book.read())
+
+
+async def test_a_kept_session_that_ended_unnoticed_is_replaced(bench: FrrBench) -> None:
+    first = bench.connect()
+    await first.facts(bench.book.read())
+    await first.close()
+    bench.relay.cut_in_answer("^show version$", 0)
+    second = bench.connect()
+    assert (await second.facts(bench.book.read())).software_version == "8.4.4"
+    await second.close()
+    assert bench.relay.sessions == 2
+
+
+async def test_a_session_left_inside_a_block_is_not_kept(relay: CliRelay) -> None:
+    bench = FrrBench(relay, replace(FRR, limits=Limits(command_s=1.0)))
+    device, permit = bench.connect(), bench.book.write()
+    schema = await device.read_schema(permit)
+    relay.stall_on("^description ")
+    with pytest.raises(Unreachable):
+        await device.write(permit, schema, ElementEdit(None, bench.new_element()))
+    await device.close()
+    following = bench.connect()
+    await following.write(permit, schema, ElementEdit(None, ROUTE))
+    await following.close()
+    assert relay.sessions == 2
+    await bench.close()
 
 
 async def test_the_routers_own_key_is_checked(bench: FrrBench, router: FrrRouter) -> None:

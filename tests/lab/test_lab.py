@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -45,7 +46,7 @@ def connected(device: NetconfDevice, port: int | None = None) -> Iterator[manage
         hostkey_verify=True,
         allow_agent=False,
         look_for_keys=False,
-        timeout=10,
+        timeout=30,
     ) as session:
         yield session
 
@@ -72,12 +73,12 @@ async def typed(router: FrrRouter, *lines: str) -> str:
     """What the router's shell showed while these lines were typed."""
     async with logged_in(router) as connection, connection.create_process(term_type="vt100") as shell:
         shell.stdin.write("".join(f"{line}\n" for line in (*lines, "exit")))
-        return str(await asyncio.wait_for(shell.stdout.read(), 10))
+        return str(await asyncio.wait_for(shell.stdout.read(), 30))
 
 
 async def until_routed(router: FrrRouter, expected: bool) -> list[str]:
     """The kernel's routes once ROUTE is among them or gone; zebra works them in by and by."""
-    for _ in range(200):
+    for _ in range(1500):
         found = [line for line in router.kernel_routes() if ROUTE in line]
         if bool(found) is expected:
             return found
@@ -165,7 +166,7 @@ def test_nothing_but_netconf_is_served(netconf_device: NetconfDevice) -> None:
             with pytest.raises(asyncssh.Error):
                 await connection.open_connection("127.0.0.1", netconf_device.port)
             async with connection.create_process("id; echo broken-in") as process:
-                return str(await asyncio.wait_for(process.stdout.readuntil("]]>]]>"), 10))
+                return str(await asyncio.wait_for(process.stdout.readuntil("]]>]]>"), 30))
 
     assert "broken-in" not in asyncio.run(ask())
 
@@ -226,8 +227,7 @@ def test_stop_leaves_nothing(netconf_device: NetconfDevice, frr_router: FrrRoute
 
 
 def test_what_a_killed_lab_left_is_swept(frr_router: FrrRouter) -> None:
-    program = "from lab.__main__ import noted
-from lab.frr import FrrRouter; r = FrrRouter(); r.start(); print(r.name, flush=True); input()"
+    program = "from lab.frr import FrrRouter; r = FrrRouter(); r.start(); print(r.name, flush=True); input()"
     lab = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -237,10 +237,12 @@ from lab.frr import FrrRouter; r = FrrRouter(); r.start(); print(r.name, flush=T
         assert name in namespaces()
         lab.send_signal(signal.SIGKILL)
         lab.wait(10)
+    assert list(Path(tempfile.gettempdir()).glob(f"opensdm-lab-{lab.pid}-*")) != []
     other = FrrRouter(201)
     try:
         other.start()
         assert name not in namespaces()
+        assert list(Path(tempfile.gettempdir()).glob(f"opensdm-lab-{lab.pid}-*")) == []
     finally:
         other.stop()
 
@@ -253,8 +255,9 @@ def test_the_command_brings_up_and_down(netconf_device: NetconfDevice, tmp_path:
             [*command, "--directory", str(tmp_path / "lab")], cwd=ROOT, stdout=output, env=environment
         )
     with contextlib.ExitStack() as cleanup:
+        cleanup.callback(lab.wait)
         cleanup.callback(lab.kill)
-        for _ in range(500):
+        for _ in range(3000):
             if "Ctrl-C" in (shown := (tmp_path / "out").read_text()):
                 break
             assert lab.poll() is None, shown
@@ -265,7 +268,7 @@ def test_the_command_brings_up_and_down(netconf_device: NetconfDevice, tmp_path:
         found = noted(tmp_path / "lab")
         assert found is not None and found[0] == lab.pid and len(found[1]) == 2
         lab.send_signal(signal.SIGINT)
-        assert lab.wait(20) == 0
+        assert lab.wait(60) == 0
     assert noted(tmp_path / "lab") is None
     assert [pid for pid in running if alive(pid)] == []
 
@@ -302,7 +305,7 @@ async def test_the_proxy_cuts_refuses_and_waits() -> None:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"0123456789")
-            answer = await asyncio.wait_for(reader.read(100), 5)
+            answer = await asyncio.wait_for(reader.read(100), 30)
             writer.close()
         except ConnectionError:
             return b""

@@ -104,7 +104,7 @@ def elements(draw: st.DrawFn, kind: ElementType) -> Element:
     for attribute in kind.attributes:
         if attribute.key or attribute.required or attribute.default or draw(st.booleans()):
             attributes[attribute.name] = draw(values_of(attribute))
-    children = []
+    children: list[Element] = []
     for below in kind.children:
         unique = {tuple(e.attributes[k] for k in below.keys): e for e in draw(st.lists(elements(below), max_size=3))}
         children += unique.values()

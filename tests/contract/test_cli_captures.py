@@ -155,7 +155,8 @@ async def test_no_secret_is_in_a_preview_an_error_or_a_log(path: Path, caplog: p
     await driver.close()
     await replay.stop()
     typed = "\n".join(replay.lines)
-    assert any(secret in typed for secret in secrets(path)) and "xxxx" in "".join(said)
+    if secrets(path):
+        assert any(secret in typed for secret in secrets(path)) and "xxxx" in "".join(said)
     assert not [s for s in secrets(path) if s in "\n".join(said) or s in caplog.text]
     assert PASSWORD not in "\n".join(said) + caplog.text
 

@@ -14,81 +14,15 @@ import pytest
 from lab.frr import FrrRouter
 from opensdm.core.element import Element
 from opensdm.core.errors import LockLost, Rejected, Unreachable, UntrustedDevice
-from opensdm.core.inventory import Credentials
 from opensdm.core.ports import ElementEdit
-from opensdm.drivers.cli_definition import CliDefinition, Limits, cli_definitions
+from opensdm.drivers.cli_definition import Limits
 from opensdm.drivers.ssh import HOST_KEY, TRUST
-from opensdm.drivers.ssh_cli import SshCliDriver
 from opensdm.testing.driver import DriverContract
-from opensdm.testing.driver_bench import DriverBench, find, push, told
+from opensdm.testing.driver_bench import find, push, told
 from tests.cli_relay import CliRelay
+from tests.frr_bench import FRR, SEED, FrrBench
 from tests.frr_reset import SharedRouter
 from tests.lab_fixtures import FrrPool
-
-FRR: CliDefinition = next(d for d in cli_definitions() if d.platform == "frr")
-SEED = (
-    "configure terminal",
-    "ip route 203.0.113.0/24 blackhole",
-    "ip prefix-list seed seq 5 permit 192.0.2.0/24 le 32",
-    "access-list seed seq 5 permit 192.0.2.0/24",
-    "interface eth0",
-    "description uplink",
-    "bandwidth 1000",
-)
-
-
-class FrrBench(DriverBench):
-    """One router behind a relay."""
-
-    def __init__(self, relay: CliRelay, definition: CliDefinition = FRR) -> None:
-        router = relay.router
-        super().__init__(
-            SshCliDriver(definition),
-            Credentials(relay.address, None, router.user, router.password, {HOST_KEY: relay.host_key}),
-        )
-        self.relay = relay
-        self.router: FrrRouter = router
-        self._definition = definition
-
-    def new_driver(self) -> SshCliDriver:
-        return SshCliDriver(self._definition)
-
-    def writes(self) -> int:
-        return self.relay.writes()
-
-    def new_element(self) -> Element:
-        address = Element("interface/ipAddress", {"address": "192.0.2.9/24"})
-        return Element("interface", {"name": "osd7", "description": "new one", "shutdown": "disabled"}, (address,))
-
-    def changed(self, element: Element) -> Element:
-        return replace(element, attributes={**element.attributes, "description": "another one"})
-
-    def breaking_element(self) -> Element:
-        raise AssertionError("FRR verifies nothing")
-
-    def refused_element(self) -> Element:
-        address = Element("interface/ipAddress", {"address": "192.0.2.9/33"})
-        return Element("interface", {"name": "osd8", "description": "refused"}, (address,))
-
-    async def hold_lock(self, held: bool) -> None:
-        raise AssertionError("FRR has no lock")
-
-    async def lose_next_edit(self) -> None:
-        def lose() -> None:
-            self.router.vtysh("configure terminal", "no interface osd7")
-
-        self.relay.before_answer("^end$", lose)
-
-    async def cut_next_edit(self) -> None:
-        self.relay.cut_on("^interface ")
-
-    async def fail_next_job(self, action: str) -> None:
-        assert action == "save"
-        self.router.saved.parent.chmod(0o550)
-        self.router.saved.chmod(0o440)
-
-    async def die_in_next_read(self) -> None:
-        self.relay.cut_in_answer("^show running-config$", 100)
 
 
 @pytest.fixture(scope="module")
@@ -399,6 +333,43 @@ async def test_a_fence_between_edit_and_save_leaves_the_save_out(bench: FrrBench
     assert "198.51.100.0/24" in bench.router.vtysh("show running-config")
     assert "198.51.100.0/24" not in bench.router.saved.read_text()
     await device.close()
+
+
+async def test_a_session_is_kept_for_the_next_operation(bench: FrrBench) -> None:
+    for _ in range(3):
+        device = bench.connect()
+        await device.facts(bench.book.read())
+        await device.close()
+    assert bench.relay.sessions == 1
+    other = bench.connect(password="not-the-password-4711")
+    with pytest.raises(Rejected):
+        await other.facts(bench.book.read())
+
+
+async def test_a_kept_session_that_ended_unnoticed_is_replaced(bench: FrrBench) -> None:
+    first = bench.connect()
+    await first.facts(bench.book.read())
+    await first.close()
+    bench.relay.cut_in_answer("^show version$", 0)
+    second = bench.connect()
+    assert (await second.facts(bench.book.read())).software_version == "8.4.4"
+    await second.close()
+    assert bench.relay.sessions == 2
+
+
+async def test_a_session_left_inside_a_block_is_not_kept(relay: CliRelay) -> None:
+    bench = FrrBench(relay, replace(FRR, limits=Limits(command_s=1.0)))
+    device, permit = bench.connect(), bench.book.write()
+    schema = await device.read_schema(permit)
+    relay.stall_on("^description ")
+    with pytest.raises(Unreachable):
+        await device.write(permit, schema, ElementEdit(None, bench.new_element()))
+    await device.close()
+    following = bench.connect()
+    await following.write(permit, schema, ElementEdit(None, ROUTE))
+    await following.close()
+    assert relay.sessions == 2
+    await bench.close()
 
 
 async def test_the_routers_own_key_is_checked(bench: FrrBench, router: FrrRouter) -> None:

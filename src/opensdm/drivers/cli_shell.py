@@ -59,6 +59,11 @@ class Shell:
     def usable(self) -> bool:
         return not self._broken and not self._link.closed and not self._process.is_closing()
 
+    @property
+    def closed(self) -> bool:
+        """Of no use to whoever comes next: over, or left inside a block."""
+        return not self.usable or self.mode != ""
+
     @classmethod
     async def open(cls, link: SshLink, definition: CliDefinition, password: str) -> Shell:
         """Wait for the first prompt, get past `enable`, switch paging off. Raises Unreachable or Rejected."""

@@ -12,12 +12,16 @@ from opensdm.drivers.pool import KeepsTransports
 from opensdm.drivers.ssh_cli import ssh_cli_drivers
 
 
+def all_drivers() -> tuple[Driver, ...]:
+    """One of each that comes with the program."""
+    return AcmeSbcDriver(), NetconfDriver(), *ssh_cli_drivers()
+
+
 class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        all_of_them: tuple[Driver, ...] = (AcmeSbcDriver(), NetconfDriver(), *ssh_cli_drivers())
-        chosen: Iterable[Driver] = all_of_them if drivers is None else drivers
+        chosen: Iterable[Driver] = all_drivers() if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:

@@ -23,6 +23,7 @@ from opensdm.drivers.cli_edits import commands_for, secrets_of, shown
 from opensdm.drivers.cli_lines import parse_lines
 from opensdm.drivers.cli_shell import Reply, Shell, refusal_in
 from opensdm.drivers.cli_typist import Typist
+from opensdm.drivers.pool import Pool, pool_key
 from opensdm.drivers.ssh import open_ssh
 
 T = TypeVar("T")
@@ -33,13 +34,18 @@ class SshCliDriver:
 
     def __init__(self, definition: CliDefinition) -> None:
         self._definition = definition
+        self._pool: Pool[Shell] = Pool()
         self.platform = definition.platform
         self.capabilities = Capabilities(saves_last=definition.writes, writes=definition.writes)
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Verifier) -> SshCliConnection:
         """No traffic yet."""
         guard = PermitGuard(verifier, device_id)
-        return SshCliConnection(guard, credentials, self._definition, self.capabilities)
+        return SshCliConnection(guard, credentials, self._definition, self.capabilities, self._pool)
+
+    async def close(self) -> None:
+        """End the sessions kept for the next operation."""
+        await self._pool.close()
 
 
 def ssh_cli_drivers() -> tuple[SshCliDriver, ...]:
@@ -51,13 +57,21 @@ class SshCliConnection:
     """One device. Every method asks about its permit first; every edit, and the save, is one step of the gate."""
 
     def __init__(
-        self, guard: PermitGuard, credentials: Credentials, definition: CliDefinition, capabilities: Capabilities
+        self,
+        guard: PermitGuard,
+        credentials: Credentials,
+        definition: CliDefinition,
+        capabilities: Capabilities,
+        pool: Pool[Shell],
     ) -> None:
         self.capabilities = capabilities
         self._guard = guard
         self._credentials = credentials
         self._definition = definition
-        self._shell: Shell | None = None
+        self._pool = pool
+        self._key = pool_key(guard.device_id, credentials)
+        self._held: Shell | None = None
+        self._proven = True
         self._learned: Mapping[str, str] = {}
         self._version = ""
 
@@ -85,7 +99,7 @@ class SshCliConnection:
         return DeviceFacts(
             platform=self._definition.platform,
             software_version=self._version,
-            host_name=known.get("host_name") or (self._shell.host if self._shell else ""),
+            host_name=known.get("host_name") or (self._held.host if self._held else ""),
             role=said.role,
             serial_number=known.get("serial_number", "--"),
             up_time=known.get("up_time", ""),
@@ -119,14 +133,27 @@ class SshCliConnection:
         return parse_lines(definition.elements, text)
 
     async def _ask(self, command: str, limit_s: float) -> Reply:
-        """A command that changes nothing; raises Rejected with the device's words when it refuses it."""
-        shell = await self._reach()
-        try:
-            reply = await shell.run(command, limit_s)
-        except NotSent as unsent:
-            raise unsent.failure from unsent
-        self._raise_refusal(reply, f"{command!r}", ())
-        return reply
+        """A command that changes nothing; raises Rejected with the device's words when it refuses it.
+
+        A session that was kept may have ended unnoticed: then, and only then, it is asked again in a new one.
+        """
+        for _ in range(2):
+            shell = await self._reach()
+            proven = self._proven
+            try:
+                reply = await shell.run(command, limit_s)
+            except NotSent as unsent:
+                failure = unsent.failure
+            except Unreachable as lost:
+                failure = lost
+            else:
+                self._proven = True
+                self._raise_refusal(reply, f"{command!r}", ())
+                return reply
+            await self.close()
+            if proven:
+                break
+        raise failure
 
     # ----------------------------------------------------------------------------------------- no lock here
 
@@ -188,9 +215,10 @@ class SshCliConnection:
             )
 
     async def close(self) -> None:
-        shell, self._shell = self._shell, None
-        if shell is not None:
-            shell.close()
+        """Gives the session back; it is kept for a while unless something is wrong with it."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._pool.release(self._key, held, healthy=not held.closed)
 
     # ------------------------------------------------------------------------------------------ sending
 
@@ -201,21 +229,27 @@ class SshCliConnection:
             return await self._guard.step(permit, limit_s, send, within_s)
         except BaseException:
             # Wherever the session stands now, it is not where the next command expects it.
+            if self._held is not None:
+                self._held.close()
             await self.close()
             raise
 
     async def _reach(self) -> Shell:
-        """The session, opened when there is none that can be used. Not in configuration mode."""
-        if self._shell is not None and not self._shell.usable:
+        """A session, not in configuration mode; another one when the one we had is over."""
+        if self._held is not None and self._held.closed:
             await self.close()
-        if self._shell is None:
-            link = await open_ssh(self._credentials)
-            self._learned = {**self._learned, **link.learned}
-            try:
-                self._shell = await Shell.open(link, self._definition, self._credentials.password)
-            except NotSent as unsent:
-                raise unsent.failure from unsent
-        return self._shell
+        if self._held is None:
+            self._held, kept = await self._pool.acquire(self._key, self._open)
+            self._proven = not kept
+        return self._held
+
+    async def _open(self) -> Shell:
+        link = await open_ssh(self._credentials)
+        self._learned = {**self._learned, **link.learned}
+        try:
+            return await Shell.open(link, self._definition, self._credentials.password)
+        except NotSent as unsent:
+            raise unsent.failure from unsent
 
     def _writing(self, permit: Permit[Write]) -> None:
         self._guard.writing(permit)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.ports import Driver
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
 from opensdm.drivers.netconf import NetconfDriver
-from opensdm.drivers.pool import KeepsTransports
+from opensdm.drivers.pool import KeepsTransports, Pool
 from opensdm.drivers.ssh_cli import ssh_cli_drivers
 
 
-def all_drivers() -> tuple[Driver, ...]:
-    """One of each that comes with the program."""
-    return AcmeSbcDriver(), NetconfDriver(), *ssh_cli_drivers()
+def all_drivers(pool: Pool[Any] | None = None) -> tuple[Driver, ...]:
+    """One of each that comes with the program; with `pool` they share its bound on open connections."""
+    return AcmeSbcDriver(pool=pool), NetconfDriver(pool), *ssh_cli_drivers(pool)
 
 
 class Registry:

@@ -32,9 +32,9 @@ T = TypeVar("T")
 class SshCliDriver:
     """Opens connections to the devices of one definition."""
 
-    def __init__(self, definition: CliDefinition) -> None:
+    def __init__(self, definition: CliDefinition, pool: Pool[Shell] | None = None) -> None:
         self._definition = definition
-        self._pool: Pool[Shell] = Pool()
+        self._pool: Pool[Shell] = pool or Pool()
         self.platform = definition.platform
         self.capabilities = Capabilities(saves_last=definition.writes, writes=definition.writes)
 
@@ -48,9 +48,9 @@ class SshCliDriver:
         await self._pool.close()
 
 
-def ssh_cli_drivers() -> tuple[SshCliDriver, ...]:
+def ssh_cli_drivers(pool: Pool[Shell] | None = None) -> tuple[SshCliDriver, ...]:
     """One driver for each definition file that names `ssh_cli`."""
-    return tuple(SshCliDriver(definition) for definition in cli_definitions())
+    return tuple(SshCliDriver(definition, pool) for definition in cli_definitions())
 
 
 class SshCliConnection:

@@ -15,7 +15,7 @@ from opensdm.core.operations import Scope
 from opensdm.core.ports import Effect, NewDevice, Transaction
 from opensdm.core.submission import AuditDraft, Submission, Target
 from opensdm.core.versions import Source, VersionNote
-from opensdm.stores.database import Database, look, open_database
+from opensdm.stores.database import Connection, Database, look, open_database
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.recovery import recover
 from opensdm.stores.schema import migrate

@@ -27,6 +27,7 @@ from opensdm.core.store_ports import (
     NewDevice,
     NodeRow,
     NodeStore,
+    Packed,
     Page,
     RunningWork,
     SessionRow,
@@ -37,7 +38,7 @@ from opensdm.core.store_ports import (
 __all__ = [
     "Activity", "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver",
     "DriverRegistry", "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice",
-    "NodeRow", "NodeStore", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
+    "NodeRow", "NodeStore", "Packed", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -97,6 +98,14 @@ class DeviceConnection(Protocol):
         """Top-level elements with children, of the named types or all; `running` or the editing configuration.
 
         Without a candidate the two are one.
+        """
+
+    async def read_named(
+        self, permit: Permit[Read], schema: Schema, elements: Sequence[Element], *, running: bool = False
+    ) -> tuple[Element, ...]:
+        """Those of some top-level elements that the device has, as it has them, found by their keys.
+
+        Where the device cannot be asked for single elements, all of their types may come along.
         """
 
     def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:

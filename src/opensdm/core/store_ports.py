@@ -105,6 +105,14 @@ class SessionRow:
     idle_timeout_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A configuration made ready to be stored before a transaction begins; `parts` is the store's own affair."""
+
+    elements: tuple[Element, ...] = field(repr=False)
+    parts: Any = field(repr=False)
+
+
 class InventoryStore(Protocol):
     """Groups, network functions, devices."""
 
@@ -213,14 +221,18 @@ class ConfigurationStore(Protocol):
 
     async def configuration(self, device_id: int, paths: Sequence[str] | None = None) -> Configuration | None: ...
     async def save_configuration(
-        self, device_id: int, elements: Sequence[Element], note: VersionNote, paths: Sequence[str] | None = None
+        self,
+        device_id: int,
+        elements: Sequence[Element] | Packed,
+        note: VersionNote,
+        paths: Sequence[str] | None = None,
     ) -> Configuration:
         """A new version that becomes our copy. With `paths` only elements of these types are replaced, others stay.
 
         Answers the copy with the given elements only.
         """
 
-    async def add_version(self, device_id: int, elements: Sequence[Element], note: VersionNote) -> Version:
+    async def add_version(self, device_id: int, elements: Sequence[Element] | Packed, note: VersionNote) -> Version:
         """A new version beside our copy, which stays as it is. A `torn` one that equals a version that was not
         torn, of those kept around it, is not torn either.
         """

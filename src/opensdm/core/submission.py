@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from opensdm.core.element import Element
 from opensdm.core.identity import Area, Level
 from opensdm.core.lock import Answer, Request
 from opensdm.core.operations import Scope
-from opensdm.core.ports import Effect, Transaction
+from opensdm.core.ports import Effect, Packed, Transaction
 
 T = TypeVar("T")
 
@@ -87,6 +88,8 @@ class ReaderPort(Protocol):
     """Reads, each in one read-only transaction that sees all that was committed before it."""
 
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T: ...
+    async def pack(self, elements: Sequence[Element]) -> Packed:
+        """Everything about storing a configuration that takes no transaction, in a thread."""
 
 
 @dataclass(frozen=True, slots=True)

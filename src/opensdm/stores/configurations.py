@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, text
 
 from opensdm.core.element import Element, Schema
 from opensdm.core.errors import HouseRuleBroken
+from opensdm.core.ports import Packed
 from opensdm.core.staging import Configuration
 from opensdm.core.versions import Drift, VersionNote
 from opensdm.stores import content
@@ -74,10 +75,15 @@ class SqlConfigurations(Versions, StagedChanges):
         return Configuration(device_id, row.version, row.loaded_us, elements)
 
     async def save_configuration(
-        self, device_id: int, elements: Sequence[Element], note: VersionNote, paths: Sequence[str] | None = None
+        self,
+        device_id: int,
+        elements: Sequence[Element] | Packed,
+        note: VersionNote,
+        paths: Sequence[str] | None = None,
     ) -> Configuration:
         """With `paths`, a type keeps its place among the others; one that is new comes last."""
-        if paths is not None and any(element.path not in paths for element in elements):
+        given = elements.elements if isinstance(elements, Packed) else tuple(elements)
+        if paths is not None and any(element.path not in paths for element in given):
             raise HouseRuleBroken("a part of a configuration was to be saved with elements that are not of that part")
         await self._adopt_legacy(device_id)
         manifest = await self._stored(device_id, elements)
@@ -87,7 +93,7 @@ class SqlConfigurations(Versions, StagedChanges):
         number = (await self._append(device_id, manifest, note)).number
         values = {"device_id": device_id, "version": number, "now_us": self._now_us, "body": b""}
         await self._connection.execute(_SET_CURRENT, values)
-        return Configuration(device_id, number, self._now_us, tuple(elements))
+        return Configuration(device_id, number, self._now_us, given)
 
     # --------------------------------------------------------------------------------------- drift
 

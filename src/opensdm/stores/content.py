@@ -7,7 +7,8 @@ added or removed changes the chunk it is in and leaves the others as they were.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,28 @@ def cut(secrets: SecretBox, elements: Iterable[Element]) -> Iterator[tuple[str, 
                 held, lines = [], []
         if held:
             yield path, secrets.digest(b"\n".join(lines)).hex(), held
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Elements cut, before a transaction. `sealed` has the bodies of those chunks that were not in the database."""
+
+    chunks: tuple[tuple[str, str, int], ...]
+    held: Mapping[str, Sequence[Element]]
+    sealed: Mapping[str, bytes]
+
+
+def packed(secrets: SecretBox, elements: Iterable[Element]) -> Pack:
+    chunks: list[tuple[str, str, int]] = []
+    held: dict[str, Sequence[Element]] = {}
+    for path, digest, members in cut(secrets, elements):
+        chunks.append((path, digest, len(members)))
+        held[digest] = members
+    return Pack(tuple(chunks), held, {})
+
+
+def with_bodies(secrets: SecretBox, pack: Pack, wanted: Iterable[str]) -> Pack:
+    return Pack(pack.chunks, pack.held, {digest: sealed(secrets, pack.held[digest]) for digest in wanted})
 
 
 def sealed(secrets: SecretBox, elements: Sequence[Element]) -> bytes:

@@ -107,6 +107,21 @@ class Ledger:
         """Run a query over the repositories in one read-only transaction."""
         return await read(self.database, query)
 
+    async def pack(self, elements: Sequence[Element]) -> Packed:
+        """Cut, and seal what is not stored yet, in a thread: the transaction that stores it only writes rows."""
+        secrets = self.database.secrets
+        pack = await asyncio.to_thread(content.packed, secrets, elements)
+        digests = list(pack.held)
+
+        async def missing(transaction: StoreTransaction) -> list[str]:
+            known: set[str] = set()
+            for part in parts(digests):
+                known |= await transaction.configurations.known_chunks(part)
+            return [digest for digest in digests if digest not in known]
+
+        wanted = await read(self.database, missing)
+        return Packed(tuple(elements), await asyncio.to_thread(content.with_bodies, secrets, pack, wanted))
+
     # ------------------------------------------------------------------------------- the loop
 
     async def _run(self) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from opensdm.core.element import Element
 from opensdm.core.errors import NotFound
 from opensdm.core.inventory import wire_id
-from opensdm.core.ports import Page
+from opensdm.core.ports import Packed, Page
 from opensdm.core.versions import Source, Version, VersionNote
 from opensdm.stores import content
 from opensdm.stores.content import Manifest
@@ -103,7 +103,7 @@ _DROP_CHUNKS = text(
 class Versions(Repository):
     """The part of `ConfigurationStore` about versions."""
 
-    async def add_version(self, device_id: int, elements: Sequence[Element], note: VersionNote) -> Version:
+    async def add_version(self, device_id: int, elements: Sequence[Element] | Packed, note: VersionNote) -> Version:
         await self._adopt_legacy(device_id)
         return await self._append(device_id, await self._stored(device_id, elements), note)
 
@@ -161,26 +161,40 @@ class Versions(Repository):
                 await self._connection.breathe()
         return tuple(element for _, chunks in manifest for digest, _ in chunks for element in found[digest])
 
-    async def _stored(self, device_id: int, elements: Sequence[Element]) -> Manifest:
+    async def _stored(self, device_id: int, elements: Sequence[Element] | Packed) -> Manifest:
         """The manifest of elements, whose chunks are in the database afterwards; only new ones are sealed and sent."""
-        chunks: list[tuple[str, str, int]] = []
-        bodies: dict[str, list[Element]] = {}
-        for path, digest, held in content.cut(self._secrets, elements):
-            chunks.append((path, digest, len(held)))
-            bodies[digest] = held
-            await self._connection.breathe()
-        for part in parts(list(bodies)):
-            known = set((await self._connection.scalars(_KNOWN_CHUNKS, {"digests": part})).all())
-            await self._insert_chunks({d: bodies[d] for d in part if d not in known})
-        if bodies:
-            await self._connection.execute(_INSERT_USE, [{"device_id": device_id, "digest": d} for d in bodies])
-        return content.gathered(chunks)
+        pack = elements.parts if isinstance(elements, Packed) else await self._cut(elements)
+        assert isinstance(pack, content.Pack)
+        digests = list(pack.held)
+        for part in parts(digests):
+            known = await self.known_chunks(part)
+            await self._insert_chunks(pack, [digest for digest in part if digest not in known])
+        if digests:
+            await self._connection.execute(_INSERT_USE, [{"device_id": device_id, "digest": d} for d in digests])
+        return content.gathered(pack.chunks)
 
-    async def _insert_chunks(self, bodies: dict[str, list[Element]]) -> None:
-        rows: list[dict[str, Any]] = []
-        for digest, held in bodies.items():
-            rows.append({"digest": digest, "body": content.sealed(self._secrets, held)})
+    async def _cut(self, elements: Sequence[Element]) -> content.Pack:
+        """With a turn for others after each chunk; many elements are better cut before the transaction."""
+        chunks: list[tuple[str, str, int]] = []
+        held: dict[str, Sequence[Element]] = {}
+        for path, digest, members in content.cut(self._secrets, elements):
+            chunks.append((path, digest, len(members)))
+            held[digest] = members
             await self._connection.breathe()
+        return content.Pack(tuple(chunks), held, {})
+
+    async def known_chunks(self, digests: Sequence[str]) -> set[str]:
+        """Those that are in the database; for the store itself."""
+        return set((await self._connection.scalars(_KNOWN_CHUNKS, {"digests": digests})).all())
+
+    async def _insert_chunks(self, pack: content.Pack, missing: Sequence[str]) -> None:
+        rows: list[dict[str, Any]] = []
+        for digest in missing:
+            body = pack.sealed.get(digest)
+            if body is None:
+                body = content.sealed(self._secrets, pack.held[digest])
+                await self._connection.breathe()
+            rows.append({"digest": digest, "body": body})
             if len(rows) == CHUNKS_AT_ONCE:
                 await self._connection.execute(_INSERT_CHUNK, rows)
                 rows = []

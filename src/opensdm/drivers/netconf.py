@@ -298,7 +298,7 @@ class NetconfConnection:
 
     async def _must(
         self, permit: Permit[Write], session: NetconfSession, request: etree._Element, failing: str,
-        hide: Collection[str] = (), limit_s: float = WRITE_LIMIT_S,
+        hide: Collection[str] = (), limit_s: float | None = None,
     ) -> None:  # fmt: skip
         reply = await self._step(permit, session, request, limit_s)
         denied = reply.failed("in-use", "lock-denied")
@@ -308,15 +308,16 @@ class NetconfConnection:
             raise Rejected(struck_out(f"the device {failing}: {reply.words()}", {*self._hidden(), *hide}))
 
     async def _step(
-        self, permit: Permit[Write], session: NetconfSession, request: etree._Element, limit_s: float = WRITE_LIMIT_S
+        self, permit: Permit[Write], session: NetconfSession, request: etree._Element, limit_s: float | None = None
     ) -> Reply:
         """One write in one step. After anything but an answer nobody else uses the session."""
+        limit = WRITE_LIMIT_S if limit_s is None else limit_s
 
         async def send(send_before: float) -> Reply:
-            return await session.ask(request, lambda reply: reply, timeout_s=limit_s, send_before=send_before)
+            return await session.ask(request, lambda reply: reply, timeout_s=limit, send_before=send_before)
 
         try:
-            return await self._guard.step(permit, limit_s, send)
+            return await self._guard.step(permit, limit, send)
         except BaseException:
             self._sessions.tainted = True
             raise

@@ -153,6 +153,13 @@ class MemoryConnection:
         store = self._device.running if running else self._device.editing
         return tuple(e for e in store.values() if paths is None or e.path in paths)
 
+    async def read_named(
+        self, permit: Permit[Read], schema: Schema, elements: Sequence[Element], *, running: bool = False
+    ) -> tuple[Element, ...]:
+        keys = {key_of(schema, element) for element in elements}
+        found = await self.read_elements(permit, schema, running=running)
+        return tuple(element for element in found if key_of(schema, element) in keys)
+
     def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
         shown = edit.after if edit.after is not None else edit.before
         assert shown is not None

@@ -38,7 +38,8 @@ from opensdm.core.store_ports import (
 __all__ = [
     "Activity", "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver",
     "DriverRegistry", "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice",
-    "NodeRow", "NodeStore", "Packed", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
+    "NodeRow", "NodeStore", "Packed", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction",
+    "Work",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -191,6 +192,9 @@ class Work(Protocol):
 
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a query in one read transaction."""
+
+    async def pack(self, elements: Sequence[Element]) -> Sequence[Element] | Packed:
+        """A large configuration made ready to be stored, so that no transaction is long; a small one as it is."""
 
     async def commit(self, effect: Effect[T], *, found: str | None = None) -> T:
         """Run the operation's effect in one transaction with its lock check; exactly once per operation.

@@ -17,6 +17,7 @@ from opensdm.core.errors import DeviceSideLocked, LockLost, Rejected, StoreUnava
 from opensdm.core.inventory import Credentials
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
+from opensdm.core.validation import Key, key_of
 from opensdm.drivers.acme_edits import ELEMENTS, requests_for
 from opensdm.drivers.acme_elements import Translator, build_schema
 from opensdm.drivers.acme_http import Answer, Params, struck_out, words
@@ -135,6 +136,25 @@ class AcmeSbcConnection:
                     # Reading a page takes a while of a processor, which is not the event loop's to spend.
                     found += await asyncio.to_thread(translator.page_to_north, page)
         return tuple(found)
+
+    async def read_named(
+        self, permit: Permit[Read], schema: Schema, elements: Sequence[Element], *, running: bool = False
+    ) -> tuple[Element, ...]:
+        """One request each; of a type without keys there is one at most."""
+        self._guard.reading(permit)
+        unit = await self._reach()
+        translator = Translator(self._units.definition, schema)
+        found: dict[Key, Element] = {}
+        for element in elements:
+            await self._keep_token(unit)
+            keys = [(name, value) for name, values in translator.keys(element).items() for value in values or ("",)]
+            pages = unit.pages(
+                translator.device_type(element.path), running=running, keep=lambda: self._keep_token(unit), keys=keys
+            )
+            async with aclosing(pages):
+                async for page in pages:
+                    found |= {key_of(schema, each): each for each in translator.page_to_north(page)}
+        return tuple(found.values())
 
     async def _software_version(self, unit: UnitSession) -> str:
         said = (await unit.get("system/version")).envelope

@@ -140,13 +140,14 @@ class UnitSession:
         return self.known_role
 
     async def pages(
-        self, device_type: str, *, running: bool, keep: Callable[[], Awaitable[None]]
+        self, device_type: str, *, running: bool, keep: Callable[[], Awaitable[None]], keys: Params = ()
     ) -> AsyncGenerator[Envelope, None]:
-        """All elements of a type, a page at a time, following the device's own links. None at all reads as 404.
+        """Elements of a type, all or those with the given key values, a page at a time along the device's own links.
 
-        While a page is being looked at, the next one is on its way. `keep` is awaited before each request.
+        None at all reads as 404. While a page is being looked at, the next one is on its way. `keep` is awaited before
+        each request.
         """
-        params = [("elementType", device_type), ("maxElements", str(PAGE))]
+        params = [("elementType", device_type), *keys, ("maxElements", str(PAGE))]
         if running:
             params.append(("running", "true"))
         try:

@@ -123,6 +123,12 @@ class SshCliConnection:
         wanted = None if paths is None else {path.split("/")[0] for path in paths}
         return tuple(e for e in found if wanted is None or e.path in wanted)
 
+    async def read_named(
+        self, permit: Permit[Read], schema: Schema, elements: Sequence[Element], *, running: bool = False
+    ) -> tuple[Element, ...]:
+        """With all others of their types: the device shows its configuration as a whole."""
+        return await self.read_elements(permit, schema, [element.path for element in elements], running=running)
+
     def _parsed(self, schema: Schema, reply: Reply) -> tuple[Element, ...]:
         """In a thread: a configuration may be long."""
         definition, text = self._definition, reply.text

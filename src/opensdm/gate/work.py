@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import structlog
 
-from opensdm.core.element import Element
 from opensdm.core.errors import HouseRuleBroken, SdmError
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
-from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Passwords, Transaction
+from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Passwords, Transaction
 from opensdm.core.submission import Receipt, Submission, Target
 from opensdm.gate.policy import refusal
 
@@ -115,6 +114,10 @@ class GateWork:
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
         self._check_alive()
         return await self._gate.reader.read(query)
+
+    async def pack(self, elements: Sequence[Element]) -> Sequence[Element] | Packed:
+        self._check_alive()
+        return elements if len(elements) < PACKED_FROM else await self._gate.reader.pack(elements)
 
     async def commit(self, effect: Effect[T], *, found: str | None = None) -> T:
         """The effect and the check of the lock are one transaction; see `Work.commit`."""

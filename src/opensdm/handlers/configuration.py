@@ -52,11 +52,13 @@ async def load_configuration(operation: LoadConfiguration, work: Work) -> Device
     if status not in (Status.MODIFIED, Status.UNCERTAIN) or not await _leftovers(connection, permit, schema, elements):
         status = Status.IN_SYNC
 
+    packed = await work.pack(elements)
+
     async def effect(transaction: Transaction) -> DeviceShown:
         if is_new:
             await transaction.configurations.save_schema(schema)
         note = version_note(work, Source.LOAD, facts.software_version)
-        await transaction.configurations.save_configuration(device_id, elements, note)
+        await transaction.configurations.save_configuration(device_id, packed, note)
         await transaction.configurations.set_drift(device_id, None)
         await transaction.inventory.set_polled(device_id, reachable=True, facts=facts, error=None)
         await transaction.inventory.set_operation(device_id, last_operation="Load", status=status)

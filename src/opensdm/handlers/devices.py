@@ -10,7 +10,7 @@ from opensdm.core.difference import same
 from opensdm.core.element import Element, Schema
 from opensdm.core.errors import DeviceFault, InvalidRequest, NotFound, SdmError
 from opensdm.core.operations import PollDevice, ReadDeviceFacts
-from opensdm.core.ports import DeviceConnection, DeviceFacts, Transaction, Work
+from opensdm.core.ports import DeviceConnection, DeviceFacts, Packed, Transaction, Work
 from opensdm.core.validation import Key
 from opensdm.core.versions import MAX_DRIFT, Drift, Source
 from opensdm.handlers.aside import aside
@@ -105,6 +105,8 @@ def differing_keys(schema: Schema, ours: Sequence[Element], theirs: Sequence[Ele
 async def _record(comparison: Compared, work: Work) -> None:
     """Note the drift, or that there is none. Nothing at all when a writing operation came in between."""
     view, device_id = comparison.view, comparison.view.device.device_id
+    found = comparison.differing and comparison.known is None
+    packed = await work.pack(comparison.theirs) if found else ()
 
     async def effect(transaction: Transaction) -> bool:
         device = await transaction.inventory.device(device_id)
@@ -116,17 +118,19 @@ async def _record(comparison: Compared, work: Work) -> None:
             return False
         if comparison.known is not None:
             return False
-        await _add_drift(transaction, comparison, work)
+        await _add_drift(transaction, comparison, packed, work)
         return True
 
     await work.commit(effect, found=DRIFT_FOUND)
 
 
-async def _add_drift(transaction: Transaction, comparison: Compared, work: Work) -> None:
+async def _add_drift(
+    transaction: Transaction, comparison: Compared, theirs: Sequence[Element] | Packed, work: Work
+) -> None:
     device = comparison.view.device
     lock = (await transaction.locks.lock(device.device_id)).row
     note = version_note(work, Source.DRIFT, device.software_version)
-    version = await transaction.configurations.add_version(device.device_id, comparison.theirs, note)
+    version = await transaction.configurations.add_version(device.device_id, theirs, note)
     drift = Drift(
         transaction.now_us, len(comparison.differing), comparison.differing[:MAX_DRIFT], lock.holder_name,
         version.number,

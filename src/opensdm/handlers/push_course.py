@@ -25,6 +25,8 @@ BEGUN = "BEGUN"
 EDITS_BETWEEN_LOOKS = 20
 SECONDS_BETWEEN_LOOKS = 0.5
 """How often a stage of many edits tells how far it is, and looks whether it is to stop."""
+FEW, MANY = 50, 1000
+"""At most so many changes, in at least so many elements: then the changed elements alone are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Plan:
     leftovers: bool = False
     whole: bool = False
     comment: str = ""
+
+    @property
+    def named(self) -> bool:
+        """Whether the device is asked for the changed elements one by one: few of very many."""
+        return len(self.changes) <= FEW and len(self.view.configuration.elements) >= MANY
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -143,7 +150,12 @@ class Course:
         """The elements of the changed types, as the device shows them now."""
         if not self.plan.changes:
             return {}
-        found = await self.device.read_elements(self.permit, self.schema, self.plan.paths, running=running)
+        if self.plan.named:
+            wanted = [change.after or change.before for change in self.plan.changes]
+            named = [element for element in wanted if element is not None]
+            found = await self.device.read_named(self.permit, self.schema, named, running=running)
+        else:
+            found = await self.device.read_elements(self.permit, self.schema, self.plan.paths, running=running)
         return await aside(by_key, self.schema, found)
 
     async def changed_from_before(self, *, running: bool) -> list[PendingChange]:

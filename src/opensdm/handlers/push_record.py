@@ -38,7 +38,19 @@ async def _new_copy(course: Course) -> tuple[tuple[Element, ...], tuple[str, ...
     if plan.whole or not plan.changes or plan.view.device.status != Status.IN_SYNC:
         return await course.device.read_elements(course.permit, course.schema, running=running), None
     shown = course.read_back if course.read_back is not None else await course.touched(running=running)
+    if plan.named:
+        return await aside(_amended, course, shown), plan.paths
     return tuple(shown.values()), plan.paths
+
+
+def _amended(course: Course, shown: Mapping[Key, Element]) -> tuple[Element, ...]:
+    """Our copy of the changed types with the changed elements as the device shows them; the others as they were."""
+    plan, schema = course.plan, course.schema
+    ours = by_key(schema, (e for e in plan.view.configuration.elements if e.path in plan.paths))
+    touched = {(change.path, change.key) for change in plan.changes}
+    # What a device shows beyond what it was asked for is as good as what we have; what is new comes last.
+    kept = {key: shown.get(key, element) for key, element in ours.items() if key in shown or key not in touched}
+    return tuple({**kept, **shown}.values())
 
 
 async def _record(course: Course, elements: tuple[Element, ...], paths: tuple[str, ...] | None) -> None:
@@ -46,10 +58,11 @@ async def _record(course: Course, elements: tuple[Element, ...], paths: tuple[st
     device_id = device.device_id
     status = Status.MODIFIED if plan.action is PushAction.SAVE else Status.IN_SYNC
     stored = await aside(by_key, course.schema, elements)
+    packed = await course.work.pack(elements)
 
     async def effect(transaction: Transaction) -> None:
         note = version_note(course.work, plan.source, device.software_version, plan.comment)
-        await transaction.configurations.save_configuration(device_id, elements, note, paths)
+        await transaction.configurations.save_configuration(device_id, packed, note, paths)
         if plan.source is Source.PUSH:
             await _clear_pushed(course, transaction, stored)
         drift = await transaction.configurations.drift(device_id)

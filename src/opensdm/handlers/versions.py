@@ -130,7 +130,7 @@ async def back_up_device(operation: BackUpDevice, work: Work) -> Version:
     connection, permit = await work.connect(device_id), work.permit_read()
     facts = await connection.facts(permit)
     schema, is_new = await device_schema(work, connection, permit, facts)
-    elements = await connection.read_elements(permit, schema, running=True)
+    packed = await work.pack(await connection.read_elements(permit, schema, running=True))
 
     async def effect(transaction: Transaction) -> Version:
         if is_new:
@@ -141,7 +141,7 @@ async def back_up_device(operation: BackUpDevice, work: Work) -> Version:
                 device_id, last_operation=device.last_operation, status=Status.UNCERTAIN
             )
         note = version_note(work, Source.BACKUP, facts.software_version, comment)
-        return await transaction.configurations.add_version(device_id, elements, note)
+        return await transaction.configurations.add_version(device_id, packed, note)
 
     return await work.commit(effect)
 
@@ -165,14 +165,14 @@ async def back_up_on_schedule(operation: BackUpOnSchedule, work: Work) -> Versio
     connection, permit = await work.connect(device_id), work.permit_read()
     facts = await connection.facts(permit)
     schema, is_new = await device_schema(work, connection, permit, facts)
-    elements = await connection.read_elements(permit, schema, running=True)
+    packed = await work.pack(await connection.read_elements(permit, schema, running=True))
 
     async def effect(transaction: Transaction) -> Version:
         if is_new:
             await transaction.configurations.save_schema(schema)
         torn = writing or await transaction.inventory.writing(device_id) != (newest, False)
         note = version_note(work, Source.SCHEDULE, facts.software_version, torn=torn)
-        return await transaction.configurations.add_version(device_id, elements, note)
+        return await transaction.configurations.add_version(device_id, packed, note)
 
     return await work.commit(effect)
 

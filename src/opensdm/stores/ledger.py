@@ -16,15 +16,19 @@ from typing import TypeVar
 import structlog
 from prometheus_client import Counter, Histogram
 
+from opensdm.core.element import Element
 from opensdm.core.errors import HouseRuleBroken, StoreUnavailable
 from opensdm.core.lock import Admit, Admitted, Answer, EndClaim, Guard, decide
-from opensdm.core.ports import Effect, Transaction
+from opensdm.core.ports import Effect, Packed, Transaction
 from opensdm.core.submission import Receipt, Submission
+from opensdm.stores import content
 from opensdm.stores.batch import Batch, Outcome, TargetsMoved, not_found
 from opensdm.stores.board import load_board
 from opensdm.stores.database import Connection, Database, read, sqlstate
 from opensdm.stores.failpoints import failpoint
+from opensdm.stores.repository import parts
 from opensdm.stores.targets import resolve
+from opensdm.stores.transaction import StoreTransaction
 
 T = TypeVar("T")
 log = structlog.get_logger("opensdm.ledger")

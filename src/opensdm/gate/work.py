@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import structlog
 
+from opensdm.core.element import Element
 from opensdm.core.errors import HouseRuleBroken, SdmError
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
-from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Passwords, Transaction
+from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Passwords, Transaction
 from opensdm.core.submission import Receipt, Submission, Target
 from opensdm.gate.policy import refusal
 

@@ -16,6 +16,7 @@ from opensdm.core.inventory import Credentials
 from opensdm.core.ports import ElementEdit
 from opensdm.drivers import netconf, netconf_session, netconf_sessions
 from opensdm.drivers.netconf import NetconfConnection, NetconfDriver
+from opensdm.drivers.netconf_sessions import SessionNote
 from opensdm.testing.driver_bench import DEVICE, StepBook
 
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
@@ -58,11 +59,11 @@ class Scripted:
         self.driver = NetconfDriver()
         self.connections: list[NetconfConnection] = []
 
-    def connect(self, **parameters: str) -> NetconfConnection:
+    def connect(self, left_session: str | None = None, **parameters: str) -> NetconfConnection:
         assert self.server is not None
         host, port = self.server.get_addresses()[0][:2]
         chosen = {"ssh.trust": "first-use", **{n.replace("_", "."): value for n, value in parameters.items()}}
-        credentials = Credentials(f"{host}:{port}", None, "user", "password-4711", chosen)
+        credentials = Credentials(f"{host}:{port}", None, "user", "password-4711", chosen, left_session)
         self.connections.append(self.driver.connect(DEVICE, credentials, self.book))
         return self.connections[-1]
 
@@ -174,7 +175,25 @@ async def test_a_commit_of_version_1_0_is_undone_by_ending_the_session(device: S
         await connection.restore(permit, "running")
     await connection.lock(permit)
     await connection.restore(permit, "running")
-    assert device.writes() == ["lock", "commit", "kill-session", "lock", "discard-changes"] and device.sessions == 2
+    assert device.writes() == ["lock", "commit", "lock", "discard-changes"] and device.sessions == 2
+
+
+async def test_a_left_session_that_cannot_be_recognised_is_ended_only_if_it_is_in_the_way(device: Scripted) -> None:
+    """This device does not list its sessions."""
+
+    def ended(process: Any) -> None:
+        del device.script["lock"]
+        process.stdout.write(chunk(f'<rpc-reply xmlns="{BASE}"><ok/></rpc-reply>'))
+
+    device.script = {"lock": fault("lock-denied", "taken", "41"), "kill-session": ended}
+    permit = device.book.write()
+    with pytest.raises(DeviceSideLocked, match="by its session 41"):
+        await device.connect(SessionNote("40", "").written()).lock(permit)
+    assert device.writes() == ["lock"] and device.book.note is None
+    connection = device.connect(SessionNote("41", "").written())
+    await connection.lock(permit)
+    await connection.unlock(permit)
+    assert device.writes() == ["lock", "lock", "kill-session", "lock", "unlock"]
 
 
 async def test_saved_comes_back_where_there_is_a_startup(device: Scripted) -> None:
@@ -195,7 +214,7 @@ async def test_a_device_of_the_old_framing_is_spoken_to_in_it(device: Scripted) 
 
 async def test_a_lock_held_by_no_session_says_so(device: Scripted) -> None:
     device.script["lock"] = fault("lock-denied", "cli", "0")
-    with pytest.raises(DeviceSideLocked, match="on its own side, by something that is no session"):
+    with pytest.raises(DeviceSideLocked, match="on its own side, by something that names no session"):
         await device.connect().lock(device.book.write())
 
 

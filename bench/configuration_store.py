@@ -83,7 +83,8 @@ async def measure(store: OpenStore, elements: Sequence[Element]) -> None:
         assert await read("small7") == len(small)
     async with timed(f"save one type of {len(small)}, one of them changed"):
         await save([element("small7", 10**6), *small[1:]], "small7")
-    print(f"{'chunks':52} {(await store.rows('SELECT count(*) FROM config_chunk'))[0][0]:9}")
+    ((chunks,),) = await store.rows("SELECT count(*) FROM config_chunk")
+    print(f"{'chunks':52} {chunks:9}")
 
 
 async def weigh(store: OpenStore, elements: list[Element]) -> None:

@@ -123,8 +123,13 @@ DEVICE_PARAMETERS = (
         choices=("https", "http"),
     ),
     ParameterType(
-        "tls.verify", "Check certificate", "whether the device's certificate must be trusted", SINGLE_SELECTION,
-        default="true", choices=_YES_NO,
+        "tls.verify", "Check certificate",
+        "whether the device's certificate must be trusted, or is kept when first seen and may not change",
+        SINGLE_SELECTION, default="true", choices=("true", "false", "first-use"),
+    ),
+    ParameterType(
+        "tls.fingerprint", "Certificate fingerprint",
+        "SHA-256 of the certificate the device must show where tls.verify is first-use; of a pair both, with a space",
     ),
     ParameterType("tls.ca", "Certificate authority", "PEM certificates to trust, instead of the system's"),
     ParameterType("ssh.host.key", "SSH host key", "the key the device must show: 'ssh-ed25519 AAAA...'"),
@@ -133,6 +138,14 @@ DEVICE_PARAMETERS = (
         SINGLE_SELECTION, default="known", choices=("known", "first-use"),
     ),
     ParameterType("yang.path", "YANG modules", "folder on the server with modules that the device does not give"),
+    ParameterType(
+        "netconf.validate", "Validate before commit", "whether a NETCONF device is asked to validate what was edited; "
+        "some devices lose the edit by it", SINGLE_SELECTION, default="true", choices=_YES_NO,
+    ),
+    ParameterType(
+        "netconf.confirm.s", "Confirm within", "seconds after which a NETCONF device undoes a commit nobody confirmed",
+        NUMBER, default="60", minimum=5, maximum=3600,
+    ),
     ParameterType("token.life", "Token life", "seconds the device lets a token live", NUMBER, minimum=1, maximum=86400),
     ParameterType(
         "read.only", "Read-only", "nothing is ever written to the device, by anyone", SINGLE_SELECTION,

@@ -8,6 +8,7 @@ from opensdm.testing.configurations import ConfigurationContract
 from opensdm.testing.devices import ReachContract
 from opensdm.testing.driver import DriverContract
 from opensdm.testing.driver_bench import DriverBench
+from opensdm.testing.driver_reading import LoadOnlyContract, ReadingContract
 from opensdm.testing.identity import IdentityContract
 from opensdm.testing.inventory import InventoryContract
 from opensdm.testing.locks import LockContract
@@ -15,7 +16,15 @@ from opensdm.testing.store import OpenStore, open_store
 from opensdm.testing.tasks import TaskContract
 from opensdm.testing.versions import VersionContract
 
-__all__ = ["DriverBench", "DriverContract", "OpenStore", "StoreContract", "open_store"]
+__all__ = [
+    "DriverBench",
+    "DriverContract",
+    "LoadOnlyContract",
+    "OpenStore",
+    "ReadingContract",
+    "StoreContract",
+    "open_store",
+]
 
 
 class StoreContract(

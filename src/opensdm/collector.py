@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from stopping the event loop.
+"""What Python itself does to the event loop's patience: garbage collection, and threads that take turns.
 
 A full collection walks every object there is. While a configuration of 50,000 elements is in memory that takes about a
 second, in which nobody is answered, and the loads that bring so many objects are what makes Python begin one. Almost
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable
 
+TURN_S = 0.001
+"""How long a thread that computes keeps the others waiting; Python's own choice is five times that."""
 YOUNG, MIDDLE, NEVER = 50_000, 20, 1_000_000_000
 EVERY_S, LOOK_AGAIN_S = 300.0, 5.0
 LATEST = 120
@@ -22,7 +25,9 @@ def settle() -> None:
     """What is loaded by now stays for good: never walked again. From here on no full collection begins by itself."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, MIDDLE, NEVER)
+    gc.set_threshold(TURN_S = 0.001
+"""How long a thread that computes keeps the others waiting; Python's own choice is five times that."""
+YOUNG, MIDDLE, NEVER)
 
 
 async def collect_in_quiet(busy: Callable[[], bool]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from opensdm.core.device_status import Status
@@ -39,14 +39,14 @@ async def _new_copy(course: Course) -> tuple[tuple[Element, ...], tuple[str, ...
         return await course.device.read_elements(course.permit, course.schema, running=running), None
     shown = course.read_back if course.read_back is not None else await course.touched(running=running)
     if plan.named:
-        return await aside(_amended, course, shown), plan.paths
+        return await aside(_amended, course, plan.view.configuration.elements, shown), plan.paths
     return tuple(shown.values()), plan.paths
 
 
-def _amended(course: Course, shown: Mapping[Key, Element]) -> tuple[Element, ...]:
+def _amended(course: Course, copy: Sequence[Element], shown: Mapping[Key, Element]) -> tuple[Element, ...]:
     """Our copy of the changed types with the changed elements as the device shows them; the others as they were."""
     plan, schema = course.plan, course.schema
-    ours = by_key(schema, (e for e in plan.view.configuration.elements if e.path in plan.paths))
+    ours = by_key(schema, (element for element in copy if element.path in plan.paths))
     touched = {(change.path, change.key) for change in plan.changes}
     # What a device shows beyond what it was asked for is as good as what we have; what is new comes last.
     kept = {key: shown.get(key, element) for key, element in ours.items() if key in shown or key not in touched}

@@ -25,9 +25,8 @@ def settle() -> None:
     """What is loaded by now stays for good: never walked again. From here on no full collection begins by itself."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(TURN_S = 0.001
-"""How long a thread that computes keeps the others waiting; Python's own choice is five times that."""
-YOUNG, MIDDLE, NEVER)
+    gc.set_threshold(YOUNG, MIDDLE, NEVER)
+    sys.setswitchinterval(TURN_S)
 
 
 async def collect_in_quiet(busy: Callable[[], bool]) -> None:

@@ -43,7 +43,8 @@ def rows(page: Path, columns: int) -> list[list[str]]:
 
 
 def source() -> str:
-    return "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
+    """All code that the words of the documents may stand for."""
+    return "\n".join(path.read_text() for folder in ("src", "lab") for path in sorted((ROOT / folder).rglob("*.py")))
 
 
 # ----------------------------------------------------------------------------------------- links

@@ -12,6 +12,7 @@ import typer.main
 from docs.replay import blocks
 from opensdm.cli.commands import app
 from opensdm.core.errors import SdmError, all_errors
+from opensdm.core.inventory import DEVICE_PARAMETERS
 from opensdm.doors.errors import row
 from opensdm.doors.rest.app import ENDPOINTS
 from opensdm.doors.rest.media import OWN_VERSION
@@ -190,6 +191,11 @@ def test_every_variable_of_the_environment_exists() -> None:
     for page in PAGES:
         for name in set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", page.read_text())) - known:
             assert f'"{name}"' in everywhere, f"{page.name}: {name}"
+
+
+def test_every_device_parameter_is_described() -> None:
+    named = {name for cells in rows(ROOT / "docs/howto/enrol-devices.md", 3) for name in re.findall(r"`([^`]+)`", cells[0])}
+    assert named == {parameter.name for parameter in DEVICE_PARAMETERS}
 
 
 # -------------------------------------------------------------------------------- the REST page

@@ -194,7 +194,9 @@ def test_every_variable_of_the_environment_exists() -> None:
 
 
 def test_every_device_parameter_is_described() -> None:
-    named = {name for cells in rows(ROOT / "docs/howto/enrol-devices.md", 3) for name in re.findall(r"`([^`]+)`", cells[0])}
+    named = {
+        name for cells in rows(ROOT / "docs/howto/enrol-devices.md", 3) for name in re.findall(r"`([^`]+)`", cells[0])
+    }
     assert named == {parameter.name for parameter in DEVICE_PARAMETERS}
 
 

@@ -51,7 +51,7 @@ def parameters(device: Device) -> dict[str, str]:
     }
     match device:
         case NetconfDevice():
-            # netconfd hands out the names of its modules, and not their text; and it loses what it is asked to validate.
+            # netconfd hands out the names of its modules, and not their text; and loses what it is asked to validate.
             kind = {"platform": NETCONF_PLATFORM, "ssh.host.key": device.host_key, "yang.path": str(YANG)}
             kind["netconf.validate"] = "false"
         case FrrRouter():

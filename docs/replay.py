@@ -37,6 +37,7 @@ _SERVER = re.compile(r"^\$ ((?:\w+=\S+ )*\S*opensdm (?:demo|serve|simulate)\b.*)
 _VOLATILE = (
     (re.compile(r"\b[0-9A-F]{32}\."), "SESSION."),
     (re.compile(r"\b[0-9a-f]{32}\b"), "REQUEST"),
+    (re.compile(r"\b[0-9a-f]{40}\b"), "DIGEST"),
     (re.compile(r"\bopensdm-[0-9a-f]{6}\b"), "NODE"),
     (re.compile(r"\bread in [0-9.]+ s\b"), "read in N s"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?"), "TIME"),

@@ -51,8 +51,9 @@ def parameters(device: Device) -> dict[str, str]:
     }
     match device:
         case NetconfDevice():
-            # Also where the modules are: netconfd hands out the names of its modules, and not their text.
+            # netconfd hands out the names of its modules, and not their text; and loses what it is asked to validate.
             kind = {"platform": NETCONF_PLATFORM, "ssh.host.key": device.host_key, "yang.path": str(YANG)}
+            kind["netconf.validate"] = "false"
         case FrrRouter():
             kind = {"platform": FRR_PLATFORM, "ssh.host.key": device.host_key}
         case SbcProcess():

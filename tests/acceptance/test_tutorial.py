@@ -14,6 +14,7 @@ PAGES = [
     "docs/howto/import-an-inventory.md",
     "docs/howto/lock-from-a-script.md",
     "docs/howto/probe-a-device.md",
+    "docs/howto/provision-a-device.md",
     "docs/howto/read-the-audit-trail.md",
     "docs/howto/run-a-server.md",
 ]

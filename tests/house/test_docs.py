@@ -12,6 +12,7 @@ import typer.main
 from docs.replay import blocks
 from opensdm.cli.commands import app
 from opensdm.core.errors import SdmError, all_errors
+from opensdm.core.inventory import DEVICE_PARAMETERS
 from opensdm.doors.errors import row
 from opensdm.doors.rest.app import ENDPOINTS
 from opensdm.doors.rest.media import OWN_VERSION
@@ -43,7 +44,8 @@ def rows(page: Path, columns: int) -> list[list[str]]:
 
 
 def source() -> str:
-    return "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
+    """All code that the words of the documents may stand for."""
+    return "\n".join(path.read_text() for folder in ("src", "lab") for path in sorted((ROOT / folder).rglob("*.py")))
 
 
 # ----------------------------------------------------------------------------------------- links
@@ -189,6 +191,13 @@ def test_every_variable_of_the_environment_exists() -> None:
     for page in PAGES:
         for name in set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", page.read_text())) - known:
             assert f'"{name}"' in everywhere, f"{page.name}: {name}"
+
+
+def test_every_device_parameter_is_described() -> None:
+    named = {
+        name for cells in rows(ROOT / "docs/howto/enrol-devices.md", 3) for name in re.findall(r"`([^`]+)`", cells[0])
+    }
+    assert named == {parameter.name for parameter in DEVICE_PARAMETERS}
 
 
 # -------------------------------------------------------------------------------- the REST page

@@ -1,6 +1,6 @@
 """What Python itself does to the event loop's patience: garbage collection, and threads that take turns.
 
-A full collection walks every object there is. While a configuration of 50,000 elements is in memory that takes about a
+A full collection walks every object there is. While a configuration of 50,000 elements is in memory that takes up to a
 second, in which nobody is answered, and the loads that bring so many objects are what makes Python begin one. Almost
 nothing here is garbage of the kind it looks for: values without cycles go by themselves. So full collections come only
 in quiet moments, and what the program itself consists of is left out of them.

@@ -11,6 +11,7 @@ import pytest
 from opensdm.core.errors import (
     DeviceBusy,
     DeviceLocked,
+    HouseRuleBroken,
     LockLost,
     NotFound,
     NotLoggedIn,
@@ -128,6 +129,17 @@ async def test_a_bug_ends_its_claim_and_leaves_the_device_uncertain(doing: Doing
     assert [row["result"] for row in walk.trail(caller)] == ["INTERNAL_ERROR"]
 
 
+async def test_only_the_servers_own_work_says_what_its_row_is_called(doing: Doing) -> None:
+    async def effect(transaction: Transaction) -> bool:
+        return True
+
+    walk = await doing(lambda work: work.commit(effect, found="device:drift:found"))
+    before = walk.everything()["device"]
+    with pytest.raises(HouseRuleBroken, match="the audit row of its own rule"):
+        await walk.do("alice", walk.push())
+    assert walk.everything()["device"] == before
+
+
 async def test_an_effect_that_fails_undoes_itself_and_is_told_once(doing: Doing) -> None:
     async def effect(transaction: Transaction) -> None:
         await transaction.configurations.discard_changes(3, 1)
@@ -166,14 +178,20 @@ class Sulking(Registry):
     """A driver whose connections do not close."""
 
     platform = "acme_sbc"
-    learned: Mapping[str, str] = {}
 
     def driver(self, platform: str) -> Any:
         return self
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Any) -> DeviceConnection:
-        connection: Any = self
+        connection: Any = SulkingConnection()
         return connection  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        return None
+
+
+class SulkingConnection:
+    learned: Mapping[str, str] = {}
 
     async def facts(self, permit: Any) -> DeviceFacts:
         return DeviceFacts("acme_sbc", "9.0", "edge-a", "active")

@@ -6,6 +6,7 @@ import pytest
 
 from opensdm.core.errors import NotFound
 from opensdm.core.lock import BeginStep, EndClaim, Interrupt, Stepped, TakeAway, TakeLock
+from opensdm.core.ports import Activity
 from opensdm.testing.store import SECOND_US, OpenStore, actor
 from opensdm.testing.tasks import admit
 
@@ -67,12 +68,15 @@ class ReachContract:
         async def writing(device_id: int = first) -> tuple[int, bool]:
             return await store.read(lambda tx: tx.inventory.writing(device_id))
 
-        assert await writing() == (0, False)
+        async def activity() -> Activity | None:
+            return (await store.read(lambda tx: tx.inventory.activity([first, second]))).get(first)
+
+        assert await writing() == (0, False) and await activity() is None
         shared = await admit(store, alice, first, exclusive=False)
-        assert await writing() == (0, False), "reading is no writing"
+        assert await writing() == (0, False) and await activity() is None, "reading is no writing"
         await store.decide(EndClaim(shared), first)
         done = await admit(store, alice, first)
-        assert await writing() == (done, True)
+        assert (await writing(), await activity()) == ((done, True), Activity(busy=True))
         assert await writing(second) == (0, False)
         await store.decide(EndClaim(done), first)
         assert await writing() == (done, False)
@@ -80,8 +84,9 @@ class ReachContract:
         assert isinstance(await store.decide(BeginStep(cut, incarnation, 60 * SECOND_US), first), Stepped)
         await store.decide(Interrupt(cut), first)
         assert await writing() == (cut, True), "what was sent may still arrive"
+        assert await activity() == Activity(busy=True, uncertain=True)
         store.ahead_s = 61
-        assert await writing() == (cut, False)
+        assert (await writing(), await activity()) == ((cut, False), Activity(uncertain=True))
         store.ahead_s = 0
         await store.decide(TakeLock(actor(alice), frozenset()), second)
         fenced = await admit(store, alice, second)

@@ -76,6 +76,19 @@ async def test_what_is_exported_can_be_imported(house: House, connect: Connect, 
     assert await names(client) == ["edge-b", "edge-c"]
 
 
+async def test_what_has_no_row_is_named_and_counted(house: House, connect: Connect) -> None:
+    client = await connect("alice", "v1.4", "json")
+    cluster = """{"name":"pair","nfCategory":{"name":"SP Edge & Core"},"nfType":{"name":"Device Cluster"},
+        "nfcConfigs":[{"deviceConfigs":[{"name":"west","parameters":[{"name":"primary.ip","value":"192.0.2.1"}]}]}]}"""
+    assert (await client.post("/inventory/nfMgmt/nfs", cluster)).status_code == 200
+    await house.enrol("edge-a", "192.0.2.2")
+    exported = (await client.get(EXPORT)).json()
+    assert [each["name"] for each in exported["nfConfigs"]] == ["edge-a"]
+    assert exported["leftOut"] == ["Home/pair"]
+    answer = await client.get(EXPORT, Accept="text/csv")
+    assert (answer.headers["Left-Out"], len(answer.text.splitlines())) == ("1", 2)
+
+
 async def test_a_row_that_is_wrong_leaves_the_others(house: House, connect: Connect) -> None:
     """Each row is told by the line it begins on; those that cannot be read stand beside those that can."""
     client = await connect("alice", "v1.4", "json")

@@ -17,7 +17,7 @@ from opensdm.handlers.aside import aside
 from opensdm.handlers.loaded import by_key, version_note
 from opensdm.handlers.push_course import Course
 
-TOO_LATE = "it was asked to stop when the device ran the changes already, so it went on to its end"
+TOO_LATE = "it was asked to stop when the device had taken the changes over already, so it went on to its end"
 
 
 async def after_success(course: Course, note: str | None = None) -> PushReply:
@@ -27,6 +27,7 @@ async def after_success(course: Course, note: str | None = None) -> PushReply:
     except SdmError as problem:
         await mark_uncertain(course)
         return failed(course, problem, "the device took the changes over, but our copy could not be brought up to date")
+    course.final = True  # for a save alone, too: it is done and on record
     await course.stop_if_asked()
     said = TOO_LATE if course.too_late else note
     return replace(course.reply, status=SUCCEEDED, validation_message=said)

@@ -37,7 +37,10 @@ REALM = ElementType(
         AttributeType("limit", "limit", value_type="numeric", default="10", minimum=0, maximum=100),
         AttributeType("secret", "secret", value_type="password"),
     ),
-    (ElementType("realm/port", "port", (AttributeType("name", "name", key=True), AttributeType("speed", "speed"))),),
+    (
+        ElementType("realm/port", "port", (AttributeType("name", "name", key=True), AttributeType("speed", "speed"))),
+        ElementType("realm/options", "options", (AttributeType("mode", "mode"),)),
+    ),
 )
 AGENT = ElementType("agent", "agent", (_ID, AttributeType("realm", "realm", refers_to="realm")))
 SYSTEM = ElementType("system", "system", (AttributeType("name", "name"),))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from opensdm.core.operations import CancelTask, ListTasks, PushAction, ShowTask, UpdateElement
-from opensdm.core.results import SUCCEEDED
+from opensdm.core.element import Element
+from opensdm.core.operations import (
+    CancelTask,
+    DeleteElement,
+    ListTasks,
+    LoadConfiguration,
+    PushAction,
+    RestoreVersion,
+    ShowTask,
+    UpdateElement,
+)
+from opensdm.core.results import FAILED, SUCCEEDED
 from opensdm.core.task import TaskState
-from tests.handlers.memory_device import SBC, realm
-from tests.handlers.sites import Open
+from tests.handlers.memory_device import NETCONF, SBC, realm
+from tests.handlers.sites import NAMED, Open
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,3 +39,42 @@ async def test_a_save_that_is_asked_to_stop_too_late_is_told_as_done(site: Open)
     assert (reply.status, reply.save, task.state) == (SUCCEEDED, SUCCEEDED, TaskState.SUCCEEDED)
     assert "so it went on to its end" in (reply.validation_message or "")
     assert await here.pending() == []
+
+
+@pytest.mark.parametrize("platform", ["sbc", "netconf"])
+async def test_what_was_changed_before_the_device_was_locked_is_not_overwritten(site: Open, platform: str) -> None:
+    """Between the comparison and the device's own lock somebody at its console is faster."""
+    here = await site(NAMED[platform])
+    await here.do(UpdateElement, element=realm("core", description="mine"))
+    theirs = realm("core", description="console", limit="9", secret="s3cret")
+
+    async def faster() -> None:
+        here.device.at_the_console(theirs)
+
+    here.device.hooks["lock"] = faster
+    reply = await here.push()
+    assert (reply.status, reply.error_code, reply.unlock) == (FAILED, "STALE_CONFIGURATION", SUCCEEDED)
+    assert here.device.runs("realm", "core") == here.device.keeps("realm", "core") == theirs
+    assert here.device.log == ["lock", "unlock"] and await here.pending() == ["realm:core"]
+
+
+async def test_an_attribute_that_was_to_go_and_did_not_is_a_lost_edit(site: Open) -> None:
+    here = await site(NETCONF)
+    await here.do(UpdateElement, element=realm("access", description="more"))
+    assert (await here.push()).status == SUCCEEDED
+    here.device.loses = True
+    reply = await here.do(RestoreVersion, number=1)
+    assert (reply.status, reply.error_code) == (FAILED, "EDIT_LOST")
+
+
+async def test_a_single_sub_element_that_was_to_go_and_did_not_is_a_lost_edit(site: Open) -> None:
+    here = await site(NETCONF)
+    core, kept = here.device.running["realm", ("core",)], Element("realm/options", {"mode": "strict"})
+    here.device.at_the_console(replace(core, children=(kept,)))
+    await here.do(LoadConfiguration)
+    await here.do(DeleteElement, element=Element("realm/options"), parent=realm("core"))
+    here.device.loses = True
+    reply = await here.push()
+    assert (reply.status, reply.error_code) == (FAILED, "EDIT_LOST")
+    here.device.loses = False
+    assert (await here.push()).status == SUCCEEDED

@@ -8,12 +8,14 @@ import pytest
 
 from opensdm.core.element import Element
 from opensdm.core.operations import (
+    AddElement,
     CancelTask,
     DeleteElement,
     ListTasks,
     LoadConfiguration,
     PushAction,
     RestoreVersion,
+    ShowPendingChanges,
     ShowTask,
     UpdateElement,
 )
@@ -78,3 +80,20 @@ async def test_a_single_sub_element_that_was_to_go_and_did_not_is_a_lost_edit(si
     assert (reply.status, reply.error_code) == (FAILED, "EDIT_LOST")
     here.device.loses = False
     assert (await here.push()).status == SUCCEEDED
+
+
+async def test_an_edit_staged_while_a_push_runs_keeps_what_the_device_added(site: Open) -> None:
+    """The device fills in more than was sent; the next push must not take that for something its owner removed."""
+    here = await site(SBC)
+    await here.do(AddElement, element=realm("new", description="added", secret="pw"))
+
+    async def meanwhile() -> None:
+        here.device.editing["realm", ("new",)] = realm("new", description="added", secret="pw", limit="33")
+        await here.do(UpdateElement, element=realm("new", description="better"))
+
+    here.device.hooks["verify"] = meanwhile
+    assert (await here.push()).status == SUCCEEDED
+    shown = await here.do(ShowPendingChanges)
+    assert [(d.attribute, d.old, d.new) for d in shown.differences] == [("description", "added", "better")]
+    assert (await here.push()).status == SUCCEEDED
+    assert here.device.runs("realm", "new") == realm("new", description="better", secret="pw", limit="33")

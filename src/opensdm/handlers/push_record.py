@@ -8,9 +8,11 @@ from dataclasses import replace
 from opensdm.core.device_status import Status
 from opensdm.core.element import Element
 from opensdm.core.errors import SdmError
-from opensdm.core.operations import PushAction
+from opensdm.core.operations import Prefer, PushAction
 from opensdm.core.ports import Transaction
+from opensdm.core.rebase import rebase
 from opensdm.core.results import FAILED, SUCCEEDED, PushReply
+from opensdm.core.staging import PendingChange
 from opensdm.core.validation import Key
 from opensdm.core.versions import Source, settled
 from opensdm.handlers.aside import aside
@@ -70,8 +72,16 @@ async def _clear_pushed(course: Course, transaction: Transaction, stored: Mappin
         now = present.get((pushed.path, pushed.key))
         if now is not None:
             base = stored.get((pushed.path, pushed.key))
-            after = base if now.after == pushed.after else now.after
-            await store.put_change(user_id, device_id, replace(now, before=base, after=after), name)
+            left = replace(now, before=base, after=base)
+            if now.after != pushed.after:
+                left = _on_top(course, replace(now, before=pushed.after), base)
+            await store.put_change(user_id, device_id, left, name)
+
+
+def _on_top(course: Course, change: PendingChange, base: Element | None) -> PendingChange:
+    """A change of what was pushed, laid over what the device made of that: it may say more than was sent."""
+    done = rebase(course.schema, () if base is None else (base,), [change], Prefer.MINE)
+    return (*done.changes, *done.dropped)[0]
 
 
 async def mark_uncertain(course: Course) -> None:

@@ -52,6 +52,7 @@ class Shell:
         self._more = None if self._talk.more is None else re.compile(self._talk.more)
         self._broken = False
         self._level = ""
+        self._prompted = False
         self.host = ""
         self.mode = ""
 
@@ -114,7 +115,7 @@ class Shell:
     async def _enable(self, command: str, password: str) -> None:
         self._write(command)
         await self._read(self._limits.command_s, self._password_prompt)
-        if self._level == ">":
+        if not self._prompted:  # at its prompt the password would be a command, and be echoed and kept like one
             self._write(password)
             await self._read(self._limits.command_s, self._password_prompt)
         if self._level == ">":
@@ -160,6 +161,7 @@ class Shell:
     def _ends(self, begun: str, also: re.Pattern[str] | None) -> bool:
         line = cleaned(begun)
         match = self._prompt.fullmatch(line)
+        self._prompted = match is not None
         if match is None:
             return also is not None and also.fullmatch(line) is not None
         # From the first prompt on only this device's own counts, not any line that looks like one.

@@ -13,8 +13,9 @@ from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
-from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Passwords, Transaction
+from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Page, Passwords, Transaction
 from opensdm.core.submission import Receipt, Submission, Target
+from opensdm.gate.hosts import enrolled_names, spellings
 from opensdm.gate.policy import refusal
 
 if TYPE_CHECKING:
@@ -184,10 +185,21 @@ class GateWork:
         permit = self.permit_read()
         self._gate.seal.check(permit, NO_DEVICE)
         driver = self._gate.drivers.driver(platform)
-        await self._gate.reader.read(lambda transaction: transaction.inventory.check_unknown(credentials))
+        await self._refuse_enrolled(credentials)
         connection = driver.connect(NO_DEVICE, credentials, self._gate.seal)
         self._connections.append((NO_DEVICE, connection))
         return connection
+
+    async def _refuse_enrolled(self, credentials: Credentials) -> None:
+        """An enrolled device is reached as the device it is, however its host is called here and there."""
+
+        async def look(transaction: Transaction) -> set[str]:
+            await transaction.inventory.check_unknown(credentials)
+            return enrolled_names((await transaction.inventory.devices({}, Page()))[0])
+
+        names = await self._gate.reader.read(look)
+        for spelled in await spellings(credentials, names):
+            await self._gate.reader.read(lambda tx, other=spelled: tx.inventory.check_unknown(other))  # type: ignore[misc]
 
     def _issue(self) -> Permit[Read]:
         run, seal = self._run, self._gate.seal

@@ -10,6 +10,7 @@ from opensdm.core.operations import (
     BackUpDevice,
     BackUpOnSchedule,
     CompareVersions,
+    DeleteNetworkFunction,
     KeepHouse,
     ListVersions,
     LoadConfiguration,
@@ -121,3 +122,14 @@ async def test_a_push_of_one_type_keeps_the_others(site: Open) -> None:
     await here.push()
     shown = await here.do(ShowVersion, number=2)
     assert sorted(e.path for e in shown.elements) == ["agent", "agent", "realm", "realm", "system"]
+
+
+async def test_a_device_that_is_deleted_while_it_is_backed_up_leaves_nothing(site: Open) -> None:
+    here = await site(SBC)
+
+    async def delete() -> None:
+        nf_id = (await here.do(ShowDevice)).device.nf_id
+        await here.house.do("alice", DeleteNetworkFunction(nf_id=nf_id))
+
+    here.device.hooks["read"] = delete
+    assert await scheduled(here) is None

@@ -91,7 +91,9 @@ async def test_a_stop_waits_for_a_task_whose_caller_was_just_told_of_it(site: Op
     here = await site(SBC)
     await here.stage()
     told = asyncio.create_task(here.do(PushChanges, action=ALL, as_task=True))
-    while not here.house.gate.busy:
+    for _ in range(1000):
+        if here.house.gate.busy:
+            break
         await asyncio.sleep(0)
     assert await here.house.gate.drain(30) == 0
     assert not here.house.gate.busy

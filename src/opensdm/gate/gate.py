@@ -239,6 +239,9 @@ class Gate:
             run.audited = True
             await self._writer.end(EndClaim(claim.claim_id), devices, run.draft(result=error.code))
             raise
+        except Exception:
+            await self._writer.end(EndClaim(claim.claim_id), devices, run.draft(result="INTERNAL_ERROR"))
+            raise
 
     async def _unattended(self, run: Run) -> None:
         """What a task ends with is in its row and in the audit trail; nobody waits for it here."""

@@ -7,8 +7,10 @@ import pytest
 from opensdm.core.audit import AuditEntry
 from opensdm.core.errors import SdmError, StaleConfiguration
 from opensdm.core.operations import (
+    BackUpDevice,
     CheckSync,
     DiscardChanges,
+    KeepHouse,
     ListVersions,
     LoadConfiguration,
     LockDevice,
@@ -141,3 +143,22 @@ async def _found(here: Site) -> list[AuditEntry]:
         lambda tx: tx.audit.entries({"device": f"ID{here.device_id}"}, None, None, Page())
     )
     return [entry for entry in entries if entry.tag == "device:drift:found"]
+
+
+async def test_a_drift_whose_version_is_not_kept_any_more_is_still_looked_after(site: Open) -> None:
+    here = await site(SBC)
+    here.device.at_the_console(realm("core", description="console"))
+    await here.poll()
+    assert await here.status() == "Changed Outside"
+    for _ in range(2):
+        await here.do(BackUpDevice)
+    await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
+    await here.poll()
+    drift = (await here.do(ShowDevice)).drift
+    assert drift.version == (await here.do(ListVersions)).items[0].number
+    here.device.hold(*HELD)
+    await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
+    await here.do(BackUpDevice)
+    await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
+    await here.poll()
+    assert await here.status() == "In Sync"

@@ -107,12 +107,11 @@ async def test_a_backup_needs_no_load(site: Open) -> None:
     assert (await here.do(ShowVersion, number=kept.number)).total == 4
 
 
-async def test_old_versions_go(site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_as_many_versions_stay_as_the_setting_says(site: Open) -> None:
     here = await site(SBC)
     for _ in range(3):
         await here.do(LoadConfiguration)
-    monkeypatch.setattr("opensdm.handlers.sessions.KEEP_VERSIONS", 2)
-    assert await here.house.gate.execute(here.house.system, KeepHouse()) >= 2
+    assert await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=2)) >= 2
     assert [v.number for v in (await here.do(ListVersions)).items] == [4, 3]
 
 

@@ -20,6 +20,8 @@ from opensdm.core.results import ImportedRow, ImportReply
 NAME, PARENT, CATEGORY, TYPE, PARAMETERS = "name", "parentGroupFullName", "nfCategory", "nfType", "parameters"
 COLUMNS = (NAME, PARENT, CATEGORY, TYPE)
 _REQUIRED = (NAME, CATEGORY, TYPE)
+MAX_ROWS = 10_000
+"""Of one import."""
 _PARAMETER_NAMES = tuple(t.name for t in DEVICE_PARAMETERS)
 
 
@@ -54,6 +56,8 @@ def rows_from_csv(text: str) -> ReadRows:
             elif cells:
                 rows.append(_row(line, dict(zip(heading, cells, strict=True))))
             line = reader.line_num + 1
+            if len(rows) + len(faults) > MAX_ROWS:
+                raise InvalidRequest(f"more than {MAX_ROWS} rows at once; split the file")
     except csv.Error as error:
         raise InvalidRequest(f"the CSV cannot be read on from line {reader.line_num}: {error}") from None
     return ReadRows(tuple(rows), tuple(faults))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from opensdm.core.element import Element
+from opensdm.core.errors import NotLoaded
 from opensdm.core.operations import (
     AddElement,
     CancelTask,
@@ -97,3 +98,18 @@ async def test_an_edit_staged_while_a_push_runs_keeps_what_the_device_added(site
     assert [(d.attribute, d.old, d.new) for d in shown.differences] == [("description", "added", "better")]
     assert (await here.push()).status == SUCCEEDED
     assert here.device.runs("realm", "new") == realm("new", description="better", secret="pw", limit="33")
+
+
+async def test_other_software_is_noticed_though_its_element_types_are_known(site: Open) -> None:
+    """A poll has seen the new version, and another device has taught us its schema: our copy is of the old one."""
+    here, other = await site(SBC), await site(SBC)
+    await here.do(UpdateElement, element=realm("core", description="mine"))
+    for each in (here, other):
+        each.device.version = "2.0"
+    await other.do(LoadConfiguration)
+    await here.poll()
+    with pytest.raises(NotLoaded, match=r"runs other software \(2\.0\)"):
+        await here.push()
+    assert here.device.log == []
+    await here.do(LoadConfiguration)
+    assert (await here.push()).status == SUCCEEDED

@@ -8,12 +8,14 @@ from opensdm.core.audit import AuditEntry
 from opensdm.core.errors import SdmError, StaleConfiguration
 from opensdm.core.operations import (
     BackUpDevice,
+    ChangeCredentials,
     CheckSync,
     DiscardChanges,
     KeepHouse,
     ListVersions,
     LoadConfiguration,
     LockDevice,
+    PollDevice,
     PreviewPush,
     PushAction,
     RebaseChanges,
@@ -162,3 +164,28 @@ async def test_a_drift_whose_version_is_not_kept_any_more_is_still_looked_after(
     await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
     await here.poll()
     assert await here.status() == "In Sync"
+
+
+async def test_the_key_of_one_host_is_not_pinned_on_another(site: Open) -> None:
+    """While the old host is polled, whoever may says that the device is to be found at another one."""
+    here = await site(SBC)
+    here.device.shows = {"ssh.host.key": "ssh-ed25519 AAAAold"}
+
+    async def move() -> None:
+        shown = (await here.do(ShowDevice)).device
+        change = ChangeCredentials(
+            nf_id=shown.nf_id, group_id=shown.group_id, parameters={"primary.ip": "elsewhere.example:443"}
+        )
+        await here.house.do("alice", change)
+
+    here.device.hooks["read"] = move
+    await here.house.gate.execute(here.house.system, PollDevice(device_id=here.device_id))
+    shown = (await here.do(ShowDevice)).device
+    assert shown.ip == "elsewhere.example:443" and "ssh.host.key" not in shown.parameters
+
+
+async def test_the_key_of_a_host_is_pinned_at_first_sight(site: Open) -> None:
+    here = await site(SBC)
+    here.device.shows = {"ssh.host.key": "ssh-ed25519 AAAAold"}
+    await here.house.gate.execute(here.house.system, PollDevice(device_id=here.device_id))
+    assert (await here.do(ShowDevice)).device.parameters["ssh.host.key"] == "ssh-ed25519 AAAAold"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from opensdm.core.element import Element
-from opensdm.core.errors import NotLoaded
+from opensdm.core.errors import NotLoaded, StaleConfiguration, Unreachable
 from opensdm.core.operations import (
     AddElement,
     CancelTask,
@@ -113,3 +113,17 @@ async def test_other_software_is_noticed_though_its_element_types_are_known(site
     assert here.device.log == []
     await here.do(LoadConfiguration)
     assert (await here.push()).status == SUCCEEDED
+
+
+async def test_what_work_that_was_cut_short_left_saved_is_activated_by_nobody(site: Open) -> None:
+    here = await site(SBC)
+    await here.stage()
+    here.device.fail["activate"] = [Unreachable("gone")]
+    here.device.fail["restore"] = [Unreachable("gone")]
+    assert (await here.push()).error_code == "ROLLBACK_FAILED"
+    assert await here.status() == "Uncertain" and here.device.keeps("realm", "new")
+    with pytest.raises(StaleConfiguration, match="cut short"):
+        await here.push("bob", action=PushAction.ACTIVATE)
+    assert here.device.log == [] and not here.device.runs("realm", "new")
+    assert (await here.push()).status == SUCCEEDED
+    assert here.device.runs("realm", "new") and await here.status() == "In Sync"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from opensdm.core.element import Element
-from opensdm.core.errors import NotLoaded, StaleConfiguration, Unreachable
+from opensdm.core.errors import NotLoaded, Rejected, StaleConfiguration, Unreachable
 from opensdm.core.operations import (
     AddElement,
     CancelTask,
@@ -127,3 +127,36 @@ async def test_what_work_that_was_cut_short_left_saved_is_activated_by_nobody(si
     assert here.device.log == [] and not here.device.runs("realm", "new")
     assert (await here.push()).status == SUCCEEDED
     assert here.device.runs("realm", "new") and await here.status() == "In Sync"
+
+
+async def test_putting_back_activates_nothing_that_did_not_run_before(site: Open) -> None:
+    """What was saved alone, earlier, is what the push was based on; it is not what the device ran."""
+    here = await site(SBC)
+    await here.do(UpdateElement, element=realm("core", description="saved only"))
+    assert (await here.push(action=PushAction.SAVE)).status == SUCCEEDED
+    await here.do(UpdateElement, element=realm("core", description="more"))
+    here.device.fail["activate"] = [Rejected("the device says no")]
+    reply = await here.push()
+    assert (reply.status, reply.error_code, reply.restore) == (FAILED, "REJECTED", SUCCEEDED)
+    runs, keeps = here.device.runs("realm", "core"), here.device.keeps("realm", "core")
+    assert runs is not None and keeps is not None
+    assert (runs.attributes["description"], keeps.attributes["description"]) == ("old", "saved only")
+    assert here.device.log.count("activate") == 1
+    assert (await here.push()).status == SUCCEEDED
+
+
+async def test_putting_back_what_runs_already_goes_back_to_what_was_saved(site: Open) -> None:
+    here = await site(SBC)
+    await here.do(UpdateElement, element=realm("core", description="saved only"))
+    assert (await here.push(action=PushAction.SAVE)).status == SUCCEEDED
+    await here.do(UpdateElement, element=realm("core", description="more"))
+
+    async def lost() -> None:
+        here.device.running = dict(here.device.editing)
+
+    here.device.hooks["activate"] = lost
+    here.device.fail["activate"] = [Unreachable("the answer was lost")]
+    reply = await here.push()
+    assert (reply.status, reply.restore) == (FAILED, SUCCEEDED)
+    runs = here.device.runs("realm", "core")
+    assert runs is not None and runs.attributes["description"] == "saved only"

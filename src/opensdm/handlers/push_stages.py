@@ -40,6 +40,8 @@ async def apply(course: Course) -> None:
         await _clean_up(course)
     elif course.can.device_lock:
         await _still_the_base(course)
+    if course.plan.base == "saved" and course.can.candidate:
+        course.ran = await course.touched(running=True)
     if course.plan.action is not PushAction.ACTIVATE:
         await _edit(course)
     if course.can.saves_last:

@@ -138,7 +138,8 @@ async def test_staged_changes_say_what_they_change(site: Provisioning, medium: s
     (attribute,) = listed(first["attributes"])
     assert (attribute["name"], attribute["newValue"]) == ("description", "changed")
     before = attribute.get("oldValue") or ""
-    assert f"-  description: {before}\n+  description: changed\n" in shown["diff"]
+    gone = f"-  description: {before}".rstrip()
+    assert f"{gone}\n+  description: changed\n" in shown["diff"]
     assert "--- /dev/null\n+++ realmConfig fresh\n" in shown["diff"] and "+  id: fresh\n" in shown["diff"]
 
     text = await client.get(path, Accept="text/plain")

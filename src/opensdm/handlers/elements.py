@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from opensdm.core.difference import masked
 from opensdm.core.effective import added, fold, locate, removed, updated, validate_change
@@ -14,7 +15,7 @@ from opensdm.core.references import top_of
 from opensdm.core.results import ElementsShown
 from opensdm.core.validation import element_type, validate
 from opensdm.handlers.aside import aside
-from opensdm.handlers.loaded import Loaded, loaded
+from opensdm.handlers.loaded import Loaded, loaded, still
 
 # ------------------------------------------------------------------------------------------- reading
 
@@ -53,43 +54,48 @@ def _of_type(view: Loaded, path: str) -> list[Element]:
 # ------------------------------------------------------------------------------------------- staging
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An edit: the top-level element without and with it, and what its sender is shown."""
+
+    before: Element | None
+    after: Element | None
+    shown: Element
+
+
+Making = Callable[[Loaded], Staged]
+
+
 async def add_element(operation: AddElement, work: Work) -> Element:
     """Stage a new element, or a sub-element of the one `parent` names. Raises AlreadyExists for keys that are there."""
     new = operation.element
 
-    async def effect(transaction: Transaction) -> Element:
-        view = await _view(transaction, work, operation, new.path)
+    def make(view: Loaded) -> Staged:
         validate(view.schema, new)
-        before, after = added(view.schema, view.elements(new.path), new, operation.parent)
-        await _stage(transaction, work, operation, view, before, after)
-        return masked(view.schema, new)
+        return Staged(*added(view.schema, view.elements(new.path), new, operation.parent), masked(view.schema, new))
 
-    return await work.commit(effect)
+    return await _stage(operation, work, make)
 
 
 async def update_element(operation: UpdateElement, work: Work) -> Element:
     """Stage new values of some attributes; `xxxx` keeps a secret. Answers the whole element as it will be."""
+    update = operation.element
 
-    async def effect(transaction: Transaction) -> Element:
-        path = operation.element.path
-        view = await _view(transaction, work, operation, path)
-        before, after = updated(view.schema, view.elements(path), operation.element, operation.parent)
-        await _stage(transaction, work, operation, view, before[0], after[0])
-        return masked(view.schema, after[-1])
+    def make(view: Loaded) -> Staged:
+        before, after = updated(view.schema, view.elements(update.path), update, operation.parent)
+        return Staged(before[0], after[0], masked(view.schema, after[-1]))
 
-    return await work.commit(effect)
+    return await _stage(operation, work, make)
 
 
 async def delete_element(operation: DeleteElement, work: Work) -> None:
     """Stage the removal of an element with everything beneath it."""
+    wanted = operation.element
 
-    async def effect(transaction: Transaction) -> None:
-        path = operation.element.path
-        view = await _view(transaction, work, operation, path)
-        before, after = removed(view.schema, view.elements(path), operation.element, operation.parent)
-        await _stage(transaction, work, operation, view, before, after)
+    def make(view: Loaded) -> Staged:
+        return Staged(*removed(view.schema, view.elements(wanted.path), wanted, operation.parent), wanted)
 
-    await work.commit(effect)
+    await _stage(operation, work, make)
 
 
 _Staging = AddElement | UpdateElement | DeleteElement
@@ -103,18 +109,23 @@ async def _view(
     return await loaded(transaction, operation.device_id, user_id, operation.change_set, [top_of(path)])
 
 
-async def _stage(
-    transaction: Transaction,
-    work: Work,
-    operation: _Staging,
-    view: Loaded,
-    before: Element | None,
-    after: Element | None,
-) -> None:
-    change = fold(view.schema, view.changes, before, after, transaction.now_us)
-    validate_change(view.schema, change)
-    user_id = work.session.user_id
-    await transaction.configurations.put_change(user_id, operation.device_id, change, operation.change_set)
+async def _stage(operation: _Staging, work: Work, make: Making) -> Element:
+    """What takes long is done on what was read before; it is done again where that is no longer so."""
+    user_id, path = work.session.user_id, operation.element.path
+    seen = await work.read(lambda transaction: _view(transaction, work, operation, path))
+    made = await aside(make, seen)
+
+    async def effect(transaction: Transaction) -> Element:
+        view, staged = seen, made
+        if not await still(transaction, seen, user_id, operation.change_set):
+            view = await _view(transaction, work, operation, path)
+            staged = make(view)
+        change = fold(view.schema, view.changes, staged.before, staged.after, transaction.now_us)
+        validate_change(view.schema, change)
+        await transaction.configurations.put_change(user_id, operation.device_id, change, operation.change_set)
+        return staged.shown
+
+    return await work.commit(effect)
 
 
 HANDLERS_HERE = {

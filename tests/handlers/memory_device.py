@@ -37,7 +37,10 @@ REALM = ElementType(
         AttributeType("limit", "limit", value_type="numeric", default="10", minimum=0, maximum=100),
         AttributeType("secret", "secret", value_type="password"),
     ),
-    (ElementType("realm/port", "port", (AttributeType("name", "name", key=True), AttributeType("speed", "speed"))),),
+    (
+        ElementType("realm/port", "port", (AttributeType("name", "name", key=True), AttributeType("speed", "speed"))),
+        ElementType("realm/options", "options", (AttributeType("mode", "mode"),)),
+    ),
 )
 AGENT = ElementType("agent", "agent", (_ID, AttributeType("realm", "realm", refers_to="realm")))
 SYSTEM = ElementType("system", "system", (AttributeType("name", "name"),))
@@ -74,6 +77,8 @@ class MemoryDevice:
     log: list[str] = field(default_factory=list)
     fail: dict[str, list[SdmError | None]] = field(default_factory=dict)
     hooks: dict[str, Hook] = field(default_factory=dict)
+    shows: dict[str, str] = field(default_factory=dict)
+    """What is learned of it at first sight."""
     loses: bool = False
     """Says yes to an activation, or a write without one, and does not do it."""
 
@@ -136,7 +141,7 @@ class MemoryConnection:
 
     @property
     def learned(self) -> Mapping[str, str]:
-        return {}
+        return self._device.shows
 
     async def facts(self, permit: Permit[Read]) -> DeviceFacts:
         await self._read(permit)

@@ -7,7 +7,7 @@ import pytest
 
 from opensdm.core.errors import Forbidden, InvalidRequest
 from opensdm.core.identity import Area
-from opensdm.core.inventory_rows import rows_from_csv, rows_to_csv
+from opensdm.core.inventory_rows import MAX_ROWS, rows_from_csv, rows_to_csv
 from opensdm.core.operations import (
     AddDeviceGroup,
     AddNetworkFunction,
@@ -24,7 +24,6 @@ from opensdm.core.operations import (
 from opensdm.core.ports import Page, Work
 from opensdm.core.results import ExportReply, FunctionShown, ImportReply
 from opensdm.handlers import HANDLERS
-from opensdm.handlers.bulk import MAX_ROWS
 from tests.gatehouse import House, house_with_users
 
 CATEGORY = "SP Edge & Core"

@@ -10,6 +10,7 @@ from opensdm.core.operations import (
     BackUpDevice,
     BackUpOnSchedule,
     CompareVersions,
+    DeleteNetworkFunction,
     KeepHouse,
     ListVersions,
     LoadConfiguration,
@@ -106,7 +107,7 @@ async def test_a_backup_needs_no_load(site: Open) -> None:
     assert (await here.do(ShowVersion, number=kept.number)).total == 4
 
 
-async def test_old_versions_go(site: Open) -> None:
+async def test_as_many_versions_stay_as_the_setting_says(site: Open) -> None:
     here = await site(SBC)
     for _ in range(3):
         await here.do(LoadConfiguration)
@@ -120,3 +121,14 @@ async def test_a_push_of_one_type_keeps_the_others(site: Open) -> None:
     await here.push()
     shown = await here.do(ShowVersion, number=2)
     assert sorted(e.path for e in shown.elements) == ["agent", "agent", "realm", "realm", "system"]
+
+
+async def test_a_device_that_is_deleted_while_it_is_backed_up_leaves_nothing(site: Open) -> None:
+    here = await site(SBC)
+
+    async def delete() -> None:
+        nf_id = (await here.do(ShowDevice)).device.nf_id
+        await here.house.do("alice", DeleteNetworkFunction(nf_id=nf_id))
+
+    here.device.hooks["read"] = delete
+    assert await scheduled(here) is None

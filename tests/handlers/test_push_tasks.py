@@ -87,6 +87,20 @@ async def test_a_task_tells_how_far_it_is(site: Open) -> None:
     assert len(later.progress) == 1
 
 
+async def test_a_stop_waits_for_a_task_whose_caller_was_just_told_of_it(site: Open) -> None:
+    here = await site(SBC)
+    await here.stage()
+    told = asyncio.create_task(here.do(PushChanges, action=ALL, as_task=True))
+    for _ in range(1000):
+        if here.house.gate.busy:
+            break
+        await asyncio.sleep(0)
+    assert await here.house.gate.drain(30) == 0
+    assert not here.house.gate.busy
+    shown = await here.house.do("alice", ShowTask(task_id=(await told).task_id))
+    assert shown.task.state is TaskState.SUCCEEDED
+
+
 # ------------------------------------------------------------------------------------------- restore
 
 

@@ -7,11 +7,15 @@ import pytest
 from opensdm.core.audit import AuditEntry
 from opensdm.core.errors import SdmError, StaleConfiguration
 from opensdm.core.operations import (
+    BackUpDevice,
+    ChangeCredentials,
     CheckSync,
     DiscardChanges,
+    KeepHouse,
     ListVersions,
     LoadConfiguration,
     LockDevice,
+    PollDevice,
     PreviewPush,
     PushAction,
     RebaseChanges,
@@ -141,3 +145,47 @@ async def _found(here: Site) -> list[AuditEntry]:
         lambda tx: tx.audit.entries({"device": f"ID{here.device_id}"}, None, None, Page())
     )
     return [entry for entry in entries if entry.tag == "device:drift:found"]
+
+
+async def test_a_drift_whose_version_is_not_kept_any_more_is_still_looked_after(site: Open) -> None:
+    here = await site(SBC)
+    here.device.at_the_console(realm("core", description="console"))
+    await here.poll()
+    assert await here.status() == "Changed Outside"
+    for _ in range(2):
+        await here.do(BackUpDevice)
+    await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
+    await here.poll()
+    drift = (await here.do(ShowDevice)).drift
+    assert drift.version == (await here.do(ListVersions)).items[0].number
+    here.device.hold(*HELD)
+    await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
+    await here.do(BackUpDevice)
+    await here.house.gate.execute(here.house.system, KeepHouse(keep_versions=1))
+    await here.poll()
+    assert await here.status() == "In Sync"
+
+
+async def test_the_key_of_one_host_is_not_pinned_on_another(site: Open) -> None:
+    """While the old host is polled, whoever may says that the device is to be found at another one."""
+    here = await site(SBC)
+    here.device.shows = {"ssh.host.key": "ssh-ed25519 AAAAold"}
+
+    async def move() -> None:
+        shown = (await here.do(ShowDevice)).device
+        change = ChangeCredentials(
+            nf_id=shown.nf_id, group_id=shown.group_id, parameters={"primary.ip": "elsewhere.example:443"}
+        )
+        await here.house.do("alice", change)
+
+    here.device.hooks["read"] = move
+    await here.house.gate.execute(here.house.system, PollDevice(device_id=here.device_id))
+    shown = (await here.do(ShowDevice)).device
+    assert shown.ip == "elsewhere.example:443" and "ssh.host.key" not in shown.parameters
+
+
+async def test_the_key_of_a_host_is_pinned_at_first_sight(site: Open) -> None:
+    here = await site(SBC)
+    here.device.shows = {"ssh.host.key": "ssh-ed25519 AAAAold"}
+    await here.house.gate.execute(here.house.system, PollDevice(device_id=here.device_id))
+    assert (await here.do(ShowDevice)).device.parameters["ssh.host.key"] == "ssh-ed25519 AAAAold"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ from opensdm.core.operations import (
 from opensdm.core.ports import DeviceConnection, DeviceFacts, Transaction, Work
 from opensdm.drivers.registry import Registry
 from opensdm.handlers import HANDLERS
+from opensdm.stores.tasks import SqlTasks
 from tests.house.conftest import Doing, Open, Pause
 from tests.house.ground import OWNER_AGAIN, Walk
 
@@ -306,3 +308,20 @@ async def test_what_is_known_of_a_holder_is_of_the_lock_that_refused(walk: Walk)
 
 async def test_an_epoch_says_nothing_about_many_devices_that_are_only_looked_at(walk: Walk) -> None:
     assert (await walk.do("alice", ListFunctionGroups(nf_id=walk.ground.nf_id, epoch=99))).total == 1
+
+
+@pytest.mark.parametrize("method", ["open_task", "finish_task"])
+@pytest.mark.parametrize("fault", [RuntimeError("planted"), NotFound("planted")])
+async def test_no_fault_in_the_record_of_a_task_leaves_its_claim_behind(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch, method: str, fault: Exception
+) -> None:
+    """A claim that does not end would bar the device to everybody until the next start."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as planted:
+        planted.setattr(SqlTasks, method, fail)
+        with contextlib.suppress(RuntimeError, NotFound):
+            await walk.do("alice", walk.push())
+    assert walk.claims() == [("PushChanges", "ENDED")]

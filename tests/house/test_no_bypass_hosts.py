@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opensdm.core.errors import DeviceLocked, HouseRuleBroken, InvalidRequest
+from opensdm.core.errors import AlreadyExists, DeviceLocked, HouseRuleBroken, InvalidRequest
 from opensdm.core.inventory import Credentials
 from opensdm.core.operations import (
     DiscardChanges,
@@ -115,6 +115,31 @@ async def test_a_device_that_says_no_port_is_its_host(house: House, attackers: A
         await house.do("bob", HOST)
     attackers.attack = lambda work: work.connect_host("acme_sbc", Credentials("edge-b.example:443"))
     await house.do("bob", HOST)
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "asked"),
+    [
+        ("127.0.0.1:9", "localhost:9"),
+        ("127.0.0.1:9", "localhost"),
+        ("localhost:9", "127.0.0.1:9"),
+        ("127.0.0.1:9", "[::ffff:127.0.0.1]:9"),
+        ("[::ffff:127.0.0.1]:9", "127.0.0.1:9"),
+    ],
+)
+async def test_a_device_is_not_reached_by_another_name_of_its_host(
+    house: House, attackers: Attackers, enrolled: str, asked: str
+) -> None:
+    await house.enrol("edge-a", enrolled)
+    attackers.attack = lambda work: work.connect_host("acme_sbc", Credentials(asked))
+    with pytest.raises(InvalidRequest, match="'edge-a'"):
+        await house.do("bob", HOST)
+
+
+async def test_one_unit_is_not_enrolled_twice_by_two_spellings(house: House) -> None:
+    await house.enrol("edge-a", "127.0.0.1:9")
+    with pytest.raises(AlreadyExists, match="'edge-a'"):
+        await house.enrol("edge-b", "[::ffff:7f00:1]:9")
 
 
 async def test_other_operations_reach_no_host(house: House, attackers: Attackers) -> None:

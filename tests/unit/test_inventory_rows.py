@@ -115,3 +115,17 @@ def test_places_that_are_no_rows_are_part_of_the_reply() -> None:
 def test_an_empty_list_is_a_heading() -> None:
     assert rows_to_csv([]) == ",".join(COLUMNS) + "\n"
     assert rows_from_csv(rows_to_csv([])).rows == ()
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@sum", "'=1", "''+1", "'quoted'"])
+def test_no_cell_is_a_formula_to_a_spreadsheet(name: str) -> None:
+    row = FunctionRow(2, name, "Home", "c", "t", {"username": name})
+    text = rows_to_csv([row])
+    cells = text.splitlines()[1].split(",")
+    assert not any(cell.lstrip('"')[:1] in tuple("=+-@") for cell in cells)
+    assert rows_from_csv(text).rows == (row,)
+
+
+def test_a_password_is_read_as_it_stands() -> None:
+    (row,) = rows_from_csv("name,nfCategory,nfType,password,username\na,b,c,'=pw,'=user\n").rows
+    assert row.parameters == {"password": "'=pw", "username": "=user"}

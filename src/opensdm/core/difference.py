@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from opensdm.core.element import Element, Schema
+from opensdm.core.element import AttributeType, Element, Schema
 from opensdm.core.inventory import MASKED
 from opensdm.core.validation import comparable, element_type, is_secret, key_of
 
@@ -64,6 +64,36 @@ def _shortfalls(schema: Schema, wanted: Element, found: Element) -> Iterator[Dif
     for left_over in theirs.values():
         if not element_type(schema, left_over.path).singleton:
             yield from differences(schema, None, left_over)
+
+
+def kept_from(schema: Schema, before: Element, wanted: Element, found: Element) -> Iterator[Difference]:
+    """What `wanted` no longer says of `before`, and `found` still does. A default is no sign that something stayed."""
+    kind = element_type(schema, before.path)
+    path, key = key_of(schema, before)
+    for name, value in before.attributes.items():
+        attribute, shown = kind.attribute(name), found.attributes.get(name, "")
+        if name in wanted.attributes or is_secret(attribute) or _is_default(attribute, shown):
+            continue
+        if comparable(attribute, shown) == comparable(attribute, value):
+            yield Difference(path, key, name, None, shown)
+    ours, theirs = ({key_of(schema, c): c for c in e.children} for e in (wanted, found))
+    for child in before.children:
+        own = key_of(schema, child)
+        if own in theirs and own in ours:
+            yield from kept_from(schema, child, ours[own], theirs[own])
+        elif own in theirs and same(schema, child, theirs[own]) and not _all_defaults(schema, child):
+            yield from differences(schema, None, theirs[own])
+
+
+def _is_default(attribute: AttributeType | None, value: str) -> bool:
+    default = "" if attribute is None else attribute.default or ""
+    return not value or comparable(attribute, value) == comparable(attribute, default)
+
+
+def _all_defaults(schema: Schema, element: Element) -> bool:
+    kind = element_type(schema, element.path)
+    said = element.attributes.items()
+    return not element.children and all(_is_default(kind.attribute(name), value) for name, value in said)
 
 
 def _attribute_differences(schema: Schema, old: Element, new: Element) -> Iterator[Difference]:

@@ -107,6 +107,8 @@ def _canonical_host(name: str, value: str, host: str) -> str:
         if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
             raise _bad_address(name, value) from None
         return host.removesuffix(".").lower()
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if address.is_unspecified or address.is_multicast:
         raise _bad_address(name, value)
     return str(address)

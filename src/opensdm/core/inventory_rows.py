@@ -3,12 +3,16 @@
 A CSV file has a heading with the columns of `COLUMNS`, of which `parentGroupFullName` may be left out, and one more
 for each device parameter (`primary.ip`, ...). An empty cell is no value. In JSON it is a list of objects with the same
 names, and the parameters in an object `parameters`.
+
+A cell that a spreadsheet would take for a formula is written with a `'` before it, which is taken away when it is read:
+names come from whoever may add one, and the file is opened by whoever exports it.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +24,11 @@ from opensdm.core.results import ImportedRow, ImportReply
 NAME, PARENT, CATEGORY, TYPE, PARAMETERS = "name", "parentGroupFullName", "nfCategory", "nfType", "parameters"
 COLUMNS = (NAME, PARENT, CATEGORY, TYPE)
 _REQUIRED = (NAME, CATEGORY, TYPE)
+MAX_ROWS = 10_000
+"""Of one import."""
 _PARAMETER_NAMES = tuple(t.name for t in DEVICE_PARAMETERS)
+_SECRETS = frozenset(t.name for t in DEVICE_PARAMETERS if t.secret)
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,10 @@ def rows_from_csv(text: str) -> ReadRows:
                 words = f"has {len(cells)} cells, and the heading {len(heading)}"
                 faults.append(_fault(line, cells[0], words))
             elif cells:
-                rows.append(_row(line, dict(zip(heading, cells, strict=True))))
+                rows.append(_row(line, {n: _plain(n, cell) for n, cell in zip(heading, cells, strict=True)}))
             line = reader.line_num + 1
+            if len(rows) + len(faults) > MAX_ROWS:
+                raise InvalidRequest(f"more than {MAX_ROWS} rows at once; split the file")
     except csv.Error as error:
         raise InvalidRequest(f"the CSV cannot be read on from line {reader.line_num}: {error}") from None
     return ReadRows(tuple(rows), tuple(faults))
@@ -67,7 +77,8 @@ def rows_to_csv(rows: Iterable[FunctionRow]) -> str:
     lines = [[*COLUMNS, *parameters]]
     for row in rows:
         own = [row.nf_name, row.parent_full_name or "", row.category_name, row.type_name]
-        lines.append([*own, *(row.parameters.get(name, "") for name in parameters)])
+        values = (_harmless(row.parameters.get(name, ""), name) for name in parameters)
+        lines.append([*map(_harmless, own), *values])
     return "".join(",".join(map(_quoted, line)) + "\n" for line in lines)
 
 
@@ -95,6 +106,15 @@ def rows_to_objects(rows: Iterable[FunctionRow]) -> list[dict[str, object]]:
         }
         for row in rows
     ]  # fmt: skip
+
+
+def _harmless(cell: str, name: str = "") -> str:
+    return f"'{cell}" if name not in _SECRETS and _FORMULA.match(cell) else cell
+
+
+def _plain(name: str, cell: str) -> str:
+    """Secrets are as they stand: none is ever exported."""
+    return cell[1:] if cell.startswith("'") and name not in _SECRETS and _FORMULA.match(cell) else cell
 
 
 def _quoted(cell: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opensdm.core.element import Element, Schema
 from opensdm.core.inventory import MASKED
 from opensdm.core.ports import ElementEdit
-from opensdm.core.validation import describe_key, element_type, is_secret, key_of
+from opensdm.core.validation import Key, describe_key, element_type, is_secret, key_of
 from opensdm.drivers.acme_elements import Translator
 from opensdm.drivers.acme_http import Params
 from opensdm.drivers.acme_xml import DeviceElement, element_body
@@ -27,16 +28,34 @@ class WriteRequest:
     hide: frozenset[str] = frozenset()
 
     @property
-    def shown(self) -> str:
-        """The request in a line, without secrets."""
+    def line(self) -> str:
         text = f"{self.method} /{ELEMENTS}"
         if self.params:
             text += "?" + "&".join(f"{name}={value}" for name, value in self.params)
         if self.body is not None:
             text += " " + " ".join(self.body.decode().split("\n"))
-        for secret in self.hide:
-            text = text.replace(secret, MASKED)
         return text
+
+
+def shown(translator: Translator, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
+    """The requests of an edit, a line each. Secrets are masked before XML spells them in its own way."""
+    after = {} if edit.after is None else {key_of(schema, e): e for e in edit.after.walk()}
+    masked = ElementEdit(
+        edit.before and _masked(schema, edit.before, after), edit.after and _masked(schema, edit.after, after)
+    )
+    return tuple(request.line for request in requests_for(translator, schema, masked))
+
+
+def _masked(schema: Schema, element: Element, after: Mapping[Key, Element]) -> Element:
+    """A secret that changes reads differently before it does, so that its change is shown."""
+    kind = element_type(schema, element.path)
+    beside = after.get(key_of(schema, element))
+    attributes = {
+        name: (MASKED if beside is not None and beside.attributes.get(name) == value else f"{MASKED} (old)")
+        if value and is_secret(kind.attribute(name)) else value
+        for name, value in element.attributes.items()
+    }  # fmt: skip
+    return Element(element.path, attributes, tuple(_masked(schema, child, after) for child in element.children))
 
 
 def requests_for(translator: Translator, schema: Schema, edit: ElementEdit) -> list[WriteRequest]:

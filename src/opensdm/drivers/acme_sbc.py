@@ -18,7 +18,7 @@ from opensdm.core.inventory import Credentials
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
 from opensdm.core.validation import Key, key_of
-from opensdm.drivers.acme_edits import ELEMENTS, requests_for
+from opensdm.drivers.acme_edits import ELEMENTS, requests_for, shown
 from opensdm.drivers.acme_elements import Translator, build_schema
 from opensdm.drivers.acme_http import Answer, Params, struck_out, words
 from opensdm.drivers.acme_kept import KeptUnit, KeptUnits
@@ -83,8 +83,7 @@ class AcmeSbcConnection:
         return self._units.learned
 
     def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
-        requests = requests_for(Translator(self._units.definition, schema), schema, edit)
-        return tuple(request.shown for request in requests)
+        return shown(Translator(self._units.definition, schema), schema, edit)
 
     # ------------------------------------------------------------------------------------------ reading
 

@@ -21,7 +21,7 @@ OPEN_S = 10.0
 CHUNK = 64 * 1024
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_=>])")
-_ERASED = re.compile(r"[^\x08\n]\x08")
+_BACK = "\x08"
 _CONTROL = re.compile(r"[\x00\x07\x08\r]")
 
 
@@ -52,6 +52,7 @@ class Shell:
         self._more = None if self._talk.more is None else re.compile(self._talk.more)
         self._broken = False
         self._level = ""
+        self._prompted = False
         self.host = ""
         self.mode = ""
 
@@ -114,7 +115,7 @@ class Shell:
     async def _enable(self, command: str, password: str) -> None:
         self._write(command)
         await self._read(self._limits.command_s, self._password_prompt)
-        if self._level == ">":
+        if not self._prompted:  # at its prompt the password would be a command, and be echoed and kept like one
             self._write(password)
             await self._read(self._limits.command_s, self._password_prompt)
         if self._level == ">":
@@ -160,6 +161,7 @@ class Shell:
     def _ends(self, begun: str, also: re.Pattern[str] | None) -> bool:
         line = cleaned(begun)
         match = self._prompt.fullmatch(line)
+        self._prompted = match is not None
         if match is None:
             return also is not None and also.fullmatch(line) is not None
         # From the first prompt on only this device's own counts, not any line that looks like one.
@@ -181,9 +183,18 @@ class Shell:
 def cleaned(text: str) -> str:
     """Text as a terminal would show it: without escape sequences, and what was erased is gone."""
     text = _ESCAPE.sub("", text)
-    while (shorter := _ERASED.sub("", text)) != text:
-        text = shorter
-    return _CONTROL.sub("", text)
+    return _CONTROL.sub("", _without_erased(text) if _BACK in text else text)
+
+
+def _without_erased(text: str) -> str:
+    """In one pass, however much a device erases; what stands on the line before cannot be."""
+    kept: list[str] = []
+    for character in text:
+        if character == _BACK and kept and kept[-1] != "\n":
+            kept.pop()
+        elif character != _BACK:
+            kept.append(character)
+    return "".join(kept)
 
 
 def refusal_in(errors: re.Pattern[str], text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -103,11 +104,16 @@ class Gate:
         return bool(self._tasks)
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait for running operations, and late ends of claims, before a stop; answers how many were left."""
-        left = self._tasks | self._writer.late
-        if left:
-            _, left = await asyncio.wait(left, timeout=timeout_s)
-        return len(left)
+        """Wait for running operations, and late ends of claims, before a stop; answers how many were left.
+
+        What ends may leave more behind: an operation its task, a task the end of its claim.
+        """
+        until = time.monotonic() + timeout_s
+        while running := self._tasks | self._writer.late:
+            _, left = await asyncio.wait(running, timeout=max(0.0, until - time.monotonic()))
+            if left:
+                return len(self._tasks | self._writer.late)
+        return 0
 
     # ------------------------------------------------------------------------------ the way through
 
@@ -232,6 +238,9 @@ class Gate:
         except SdmError as error:
             run.audited = True
             await self._writer.end(EndClaim(claim.claim_id), devices, run.draft(result=error.code))
+            raise
+        except Exception:
+            await self._writer.end(EndClaim(claim.claim_id), devices, run.draft(result="INTERNAL_ERROR"))
             raise
 
     async def _unattended(self, run: Run) -> None:

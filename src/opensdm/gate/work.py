@@ -14,8 +14,9 @@ from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
-from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Passwords, Transaction
+from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Page, Passwords, Transaction
 from opensdm.core.submission import Receipt, Submission, Target
+from opensdm.gate.hosts import enrolled_names, spellings
 from opensdm.gate.policy import refusal
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class GateWork:
         self._run = run
         self._alive = True
         self._permit: Permit[Read] | None = None
-        self._connections: list[tuple[int, DeviceConnection]] = []
+        self._connections: list[tuple[int, DeviceConnection, Credentials]] = []
         self.committed = False
 
     # ------------------------------------------------------------------------------ standing facts
@@ -175,13 +176,13 @@ class GateWork:
         permit = self.permit_read()
         self._gate.seal.check(permit, device_id)
 
-        async def find(transaction: Transaction) -> tuple[str, Any]:
+        async def find(transaction: Transaction) -> tuple[str, Credentials]:
             device = await transaction.inventory.device(device_id)
             return device.platform, await transaction.inventory.credentials(device_id)
 
         platform, credentials = await self._gate.reader.read(find)
         connection = self._gate.drivers.driver(platform).connect(device_id, credentials, self._gate.seal)
-        self._connections.append((device_id, connection))
+        self._connections.append((device_id, connection, credentials))
         return connection
 
     async def connect_host(self, platform: str, credentials: Credentials) -> DeviceConnection:
@@ -191,10 +192,21 @@ class GateWork:
         permit = self.permit_read()
         self._gate.seal.check(permit, NO_DEVICE)
         driver = self._gate.drivers.driver(platform)
-        await self._gate.reader.read(lambda transaction: transaction.inventory.check_unknown(credentials))
+        await self._refuse_enrolled(credentials)
         connection = driver.connect(NO_DEVICE, credentials, self._gate.seal)
-        self._connections.append((NO_DEVICE, connection))
+        self._connections.append((NO_DEVICE, connection, credentials))
         return connection
+
+    async def _refuse_enrolled(self, credentials: Credentials) -> None:
+        """An enrolled device is reached as the device it is, however its host is called here and there."""
+
+        async def look(transaction: Transaction) -> set[str]:
+            await transaction.inventory.check_unknown(credentials)
+            return enrolled_names((await transaction.inventory.devices({}, Page()))[0])
+
+        names = await self._gate.reader.read(look)
+        for spelled in await spellings(credentials, names):
+            await self._gate.reader.read(lambda tx, other=spelled: tx.inventory.check_unknown(other))  # type: ignore[misc]
 
     def _issue(self) -> Permit[Read]:
         run, seal = self._run, self._gate.seal
@@ -220,9 +232,9 @@ class GateWork:
         What was done is done: a connection that does not close changes nothing of how the operation ended.
         """
         try:
-            for device_id, connection in self._connections:
+            for device_id, connection, credentials in self._connections:
                 await self._hang_up(connection)
-                await self._keep_learned(device_id, connection.learned)
+                await self._keep_learned(device_id, connection.learned, credentials)
         finally:
             if self._permit is not None:
                 self._gate.seal.spend(self._permit)
@@ -234,18 +246,32 @@ class GateWork:
         except Exception:
             log.exception("a device connection did not close", operation=self._run.operation.name)
 
-    async def _keep_learned(self, device_id: int, learned: Mapping[str, str]) -> None:
-        """A key trusted on first use is pinned; if it cannot be now, the next connection asks and pins again."""
+    async def _keep_learned(self, device_id: int, learned: Mapping[str, str], used: Credentials) -> None:
+        """A key trusted on first use is pinned; if it cannot be now, the next connection asks and pins again.
+
+        It is that of the host we spoke to: nothing is kept where the device is said to be elsewhere meanwhile.
+        """
         if not learned or device_id == NO_DEVICE:
             return
+
+        async def keep(transaction: Transaction) -> None:
+            now = await transaction.inventory.credentials(device_id)
+            if _way_in(now) == _way_in(used):
+                await transaction.inventory.learn_parameters(device_id, learned)
+
         try:
-            await self._gate.ledger.write(lambda tx: tx.inventory.learn_parameters(device_id, learned))
+            await self._gate.ledger.write(keep)
         except SdmError as error:
             log.warning("what a device showed of itself was not kept", device_id=device_id, code=error.code)
 
     def _check_alive(self) -> None:
         if not self._alive:
             raise HouseRuleBroken(f"{self._run.operation.name} has ended; nothing can be done in its name any more")
+
+
+def _way_in(credentials: Credentials) -> tuple[object, ...]:
+    """What decides whom a connection reaches, and what is expected of it."""
+    return credentials.address, credentials.secondary_address, dict(credentials.parameters)
 
 
 def target_of(operation: Operation) -> Target:

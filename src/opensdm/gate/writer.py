@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import count
 
 import structlog
@@ -79,10 +80,21 @@ class Writer:
             except StoreUnavailable:
                 await asyncio.sleep(_pause(attempt))
                 continue
-            except NotFound:
-                pass  # the device is gone, and its claims with it
+            except Exception as error:
+                if submission.effect is not None:
+                    # Whatever cannot be told of the task: a claim that does not end bars the device to everybody.
+                    log.warning("the end of a task was not recorded", operation=_of(submission), exc_info=error)
+                    submission = replace(submission, effect=None)
+                    continue
+                if not isinstance(error, NotFound):
+                    raise
+                # the device is gone, and its claims with it
             return True
         return False
+
+
+def _of(submission: Submission) -> str:
+    return "" if submission.audit is None else submission.audit.operation
 
 
 def _pause(attempt: int) -> float:

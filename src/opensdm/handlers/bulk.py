@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from opensdm.core.enrolment import endpoint
 from opensdm.core.errors import AccessDenied, AlreadyExists, InvalidRequest, NotFound, SdmError, StoreUnavailable
 from opensdm.core.inventory import HOME_GROUP_ID, HOME_GROUP_NAME, Device, NetworkFunction, wire_id
+from opensdm.core.inventory_rows import MAX_ROWS
 from opensdm.core.operations import (
     AddNetworkFunction,
     AssignDevice,
@@ -20,7 +21,6 @@ from opensdm.core.ports import NewDevice, Page, Transaction, Work
 from opensdm.core.results import ExportReply, FunctionShown, ImportedRow, ImportReply
 from opensdm.handlers.enrolment import CLUSTER_TYPE, NewFunction, new_function
 
-MAX_ROWS = 10_000
 _BREATH = 50
 """Rows checked before somebody else has a turn."""
 _FOLDER = "FOLDER"

@@ -92,7 +92,10 @@ async def _is_known(
     number = drift.version
     if number is None:
         return False
-    kept = await work.read(lambda tx: tx.configurations.version_elements(device_id, number))
+    try:
+        kept = await work.read(lambda tx: tx.configurations.version_elements(device_id, number))
+    except NotFound:
+        return False  # kept no longer; what is found now is kept anew
     return not await aside(differing_keys, schema, kept, theirs)
 
 

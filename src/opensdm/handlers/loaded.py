@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opensdm.core.device_status import status_of
 from opensdm.core.effective import apply_changes
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import NotAssigned, NotLoaded
+from opensdm.core.errors import NotAssigned, NotFound, NotLoaded
 from opensdm.core.inventory import Device
 from opensdm.core.ports import Activity, Transaction, Work
 from opensdm.core.references import top_of
@@ -55,12 +55,21 @@ async def loaded_schema(transaction: Transaction, device_id: int) -> tuple[Devic
     if device.loaded_version is None:
         raise NotLoaded(f"the configuration of {device.device_name} was never loaded: load it first")
     schema = await transaction.configurations.schema(device.platform, device.software_version)
-    if schema is None:
+    if schema is None or await _software_of_copy(transaction, device) != device.software_version:
         raise NotLoaded(
             f"{device.device_name} runs other software ({device.software_version}) than when its configuration "
             "was loaded: load it again"
         )
     return device, schema
+
+
+async def _software_of_copy(transaction: Transaction, device: Device) -> str:
+    """What the device ran when our copy was taken; a copy from before versions were kept does not say."""
+    try:
+        version = await transaction.configurations.version(device.device_id, device.loaded_version or 0)
+    except NotFound:
+        return device.software_version
+    return version.note.software_version or device.software_version
 
 
 async def loaded(

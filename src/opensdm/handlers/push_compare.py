@@ -48,7 +48,11 @@ async def compare_with_device(course: Course) -> None:
     """
     plan = course.plan
     suspect = course.work.uncertain or plan.view.device.status == Status.UNCERTAIN
-    if suspect and plan.action is not PushAction.ACTIVATE:
+    if suspect and plan.action is PushAction.ACTIVATE:
+        unknown = await whole_difference(course, running=False)
+        refuse_stale(unknown, "work on the device was cut short, and nobody knows what would be activated")
+        return
+    if suspect:
         leftovers = bool(await whole_difference(course, running=False))
         if leftovers and plan.base == "running":
             refuse_stale(await whole_difference(course, running=True), "the device runs something else")

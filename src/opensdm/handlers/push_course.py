@@ -77,6 +77,8 @@ class Course:
         self.may_be_saved = False
         self.final = False
         self.too_late = False
+        self.ran: dict[Key, Element] | None = None
+        """What the device ran of it before, where that is not what the push is based on."""
         self.read_back: dict[Key, Element] | None = None
         self._looked = 0.0
 
@@ -161,7 +163,13 @@ class Course:
     async def changed_from_before(self, *, running: bool) -> list[PendingChange]:
         """The changes whose elements are not on the device as they were before."""
         theirs = await self.touched(running=running)
-        return await aside(_differing, self.schema, self.plan.changes, theirs)
+        left = await aside(_differing, self.schema, self.plan.changes, theirs)
+        ran = self.ran if running else None
+        return left if ran is None else [c for c in left if not self._as_it_ran(c, ran, theirs)]
+
+    def _as_it_ran(self, change: PendingChange, ran: dict[Key, Element], theirs: dict[Key, Element]) -> bool:
+        key = change.path, change.key
+        return not differences(self.schema, ran.get(key), theirs.get(key))
 
 
 def _differing(

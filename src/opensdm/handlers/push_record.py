@@ -8,16 +8,18 @@ from dataclasses import replace
 from opensdm.core.device_status import Status
 from opensdm.core.element import Element
 from opensdm.core.errors import SdmError
-from opensdm.core.operations import PushAction
+from opensdm.core.operations import Prefer, PushAction
 from opensdm.core.ports import Transaction
+from opensdm.core.rebase import rebase
 from opensdm.core.results import FAILED, SUCCEEDED, PushReply
+from opensdm.core.staging import PendingChange
 from opensdm.core.validation import Key
 from opensdm.core.versions import Source, settled
 from opensdm.handlers.aside import aside
 from opensdm.handlers.loaded import by_key, version_note
 from opensdm.handlers.push_course import Course
 
-TOO_LATE = "it was asked to stop when the device ran the changes already, so it went on to its end"
+TOO_LATE = "it was asked to stop when the device had taken the changes over already, so it went on to its end"
 
 
 async def after_success(course: Course, note: str | None = None) -> PushReply:
@@ -27,6 +29,7 @@ async def after_success(course: Course, note: str | None = None) -> PushReply:
     except SdmError as problem:
         await mark_uncertain(course)
         return failed(course, problem, "the device took the changes over, but our copy could not be brought up to date")
+    course.final = True  # for a save alone, too: it is done and on record
     await course.stop_if_asked()
     said = TOO_LATE if course.too_late else note
     return replace(course.reply, status=SUCCEEDED, validation_message=said)
@@ -82,8 +85,16 @@ async def _clear_pushed(course: Course, transaction: Transaction, stored: Mappin
         now = present.get((pushed.path, pushed.key))
         if now is not None:
             base = stored.get((pushed.path, pushed.key))
-            after = base if now.after == pushed.after else now.after
-            await store.put_change(user_id, device_id, replace(now, before=base, after=after), name)
+            left = replace(now, before=base, after=base)
+            if now.after != pushed.after:
+                left = _on_top(course, replace(now, before=pushed.after), base)
+            await store.put_change(user_id, device_id, left, name)
+
+
+def _on_top(course: Course, change: PendingChange, base: Element | None) -> PendingChange:
+    """A change of what was pushed, laid over what the device made of that: it may say more than was sent."""
+    done = rebase(course.schema, () if base is None else (base,), [change], Prefer.MINE)
+    return (*done.changes, *done.dropped)[0]
 
 
 async def mark_uncertain(course: Course) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opensdm.core.difference import Difference, differences, missing_from
+from opensdm.core.difference import Difference, differences, kept_from, missing_from
 from opensdm.core.element import Element, Schema
 from opensdm.core.errors import DeviceSideLocked, EditLost, Rejected, StaleConfiguration
 from opensdm.core.operations import PushAction
@@ -13,7 +13,7 @@ from opensdm.core.staging import PendingChange
 from opensdm.core.validation import Key
 from opensdm.handlers.aside import aside
 from opensdm.handlers.push_compare import whole_difference
-from opensdm.handlers.push_course import Course
+from opensdm.handlers.push_course import Course, base_differences
 from opensdm.handlers.staleness import named, refuse_stale
 
 
@@ -38,6 +38,10 @@ async def apply(course: Course) -> None:
     """From the first write to the last: what was edited runs, and is kept over a reboot, as the action says."""
     if course.plan.leftovers:
         await _clean_up(course)
+    elif course.can.device_lock:
+        await _still_the_base(course)
+    if course.plan.base == "saved" and course.can.candidate:
+        course.ran = await course.touched(running=True)
     if course.plan.action is not PushAction.ACTIVATE:
         await _edit(course)
     if course.can.saves_last:
@@ -48,6 +52,15 @@ async def apply(course: Course) -> None:
         await _save(course)
     if course.plan.action is not PushAction.SAVE:
         await _run(course)
+
+
+async def _still_the_base(course: Course) -> None:
+    """Until the device was locked somebody else could edit it; from here on nobody can."""
+    theirs = await course.touched(running=False)
+    refuse_stale(
+        await aside(base_differences, course.schema, course.plan.changes, theirs),
+        "somebody changed them on the device just before it was locked",
+    )
 
 
 async def _clean_up(course: Course) -> None:
@@ -138,4 +151,9 @@ def shortfalls(schema: Schema, changes: Sequence[PendingChange], theirs: dict[Ke
 def _shortfall(schema: Schema, change: PendingChange, theirs: Element | None) -> list[Difference]:
     if change.after is None:
         return differences(schema, None, theirs)
-    return missing_from(schema, change.after, theirs)
+    found = missing_from(schema, change.after, theirs)
+    if change.before is not None and theirs is not None:
+        named = {(d.path, d.key) for d in found if d.attribute is None}
+        kept = kept_from(schema, change.before, change.after, theirs)
+        found += [d for d in kept if d.attribute is not None or (d.path, d.key) not in named]
+    return found

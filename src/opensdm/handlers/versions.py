@@ -168,13 +168,17 @@ async def back_up_on_schedule(operation: BackUpOnSchedule, work: Work) -> Versio
     packed = await work.pack(await connection.read_elements(permit, schema, running=True))
 
     async def effect(transaction: Transaction) -> Version:
+        await managed_device(transaction, device_id)  # it may be gone meanwhile
         if is_new:
             await transaction.configurations.save_schema(schema)
         torn = writing or await transaction.inventory.writing(device_id) != (newest, False)
         note = version_note(work, Source.SCHEDULE, facts.software_version, torn=torn)
         return await transaction.configurations.add_version(device_id, packed, note)
 
-    return await work.commit(effect)
+    try:
+        return await work.commit(effect)
+    except (NotAssigned, NotFound):
+        return None
 
 
 HANDLERS_HERE = {

@@ -31,6 +31,7 @@ from opensdm.doors.rest import (
 from opensdm.doors.rest.body import body_medium, body_text, read_body, read_values
 from opensdm.doors.rest.errors import ErrorReply, Exchange, answer, answer_bug, sent_path
 from opensdm.doors.rest.extensions import ERROR
+from opensdm.doors.rest.large import LONG, beside, is_large
 from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_medium, reply_medium
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
 from opensdm.doors.rest.next_steps import base_url
@@ -145,7 +146,7 @@ class _Door:
         exchange.endpoint = endpoint = _endpoint(methods, req.method, exchange.version)
         self._check_accept(req, exchange)
         call = await self._call(req, exchange, endpoint, path)
-        self._write(resp, await endpoint.answer(call), exchange)
+        await self._write(resp, await endpoint.answer(call), exchange)
 
     async def _call(
         self, req: falcon.asgi.Request, exchange: Exchange, endpoint: Endpoint, path: Mapping[str, str]
@@ -195,7 +196,8 @@ class _Door:
             return {}, text
         exchange.sent = body_medium(req, body, version)
         self._check_accept(req, exchange)
-        return read_values(endpoint.body, body, exchange.sent, version, self.settings), None
+        large = len(body) >= LONG
+        return await beside(large, read_values, endpoint.body, body, exchange.sent, version, self.settings), None
 
     # ---------------------------------------------------------------------------------- the exchange
 
@@ -241,13 +243,16 @@ class _Door:
 
     # ---------------------------------------------------------------------------------- writing
 
-    def _write(self, resp: falcon.asgi.Response, reply: Reply, exchange: Exchange) -> None:
+    async def _write(self, resp: falcon.asgi.Response, reply: Reply, exchange: Exchange) -> None:
         resp.status = reply.status
         for name, value in reply.headers:
             resp.append_header(name, value)
         if reply.shape is not None:
             version = exchange.version or FIRST
-            resp.data = reply.shape.write(reply.values, exchange.medium, version=version, lists=self.settings.lists)
+            resp.data = await beside(
+                is_large(reply.values), reply.shape.write, reply.values, exchange.medium,
+                version=version, lists=self.settings.lists,
+            )  # fmt: skip
             resp.content_type = exchange.medium.value
         elif reply.text is not None:
             resp.data, resp.content_type = reply.text.encode("utf-8", "replace"), reply.text_type

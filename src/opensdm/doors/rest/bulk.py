@@ -12,6 +12,7 @@ from opensdm.core.operations import ExportNetworkFunctions, FunctionRow, ImportN
 from opensdm.core.results import ExportReply, ImportedRow, ImportReply
 from opensdm.doors.rest import bulk_shapes, requests
 from opensdm.doors.rest.functions import FUNCTIONS
+from opensdm.doors.rest.large import LONG, beside
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import flag
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
@@ -24,7 +25,11 @@ Wire = dict[str, Any]
 
 async def import_functions(call: Call) -> Reply:
     """What of a file cannot be read as a row is one failed row of the reply; the others are looked at all the same."""
-    read = inventory_rows.rows_from_csv(call.text) if call.text is not None else _rows(call)
+    text = call.text
+    if text is None:
+        read = _rows(call)
+    else:
+        read = await beside(len(text) >= LONG, inventory_rows.rows_from_csv, text)
     if not read.rows and not read.faults:
         raise InvalidRequest("there is no row to import: the first line of a CSV names the columns")
     operation = ImportNetworkFunctions(

@@ -18,6 +18,7 @@ from opensdm.core.results import ChangesShown, ElementsShown
 from opensdm.core.staging import ChangeSet
 from opensdm.doors.rest import provisioning_shapes, requests, resources
 from opensdm.doors.rest.diff import diff
+from opensdm.doors.rest.large import LARGE, beside
 from opensdm.doors.rest.listing import listed, listed_whole
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.provisioning_replies import change_set, config_element, configuration_changes
@@ -44,7 +45,8 @@ async def list_elements(call: Call) -> Reply:
         )
     shown: ElementsShown = await call.execute(operation)
     wire = map(config_element, shown.items)
-    return listed(resources.CONFIG_ELEMENTS, "configElements", wire, asked, shown.total)
+    large = len(shown.items) >= LARGE
+    return await beside(large, listed, resources.CONFIG_ELEMENTS, "configElements", wire, asked, shown.total)
 
 
 async def add_element(call: Call) -> Reply:
@@ -95,7 +97,7 @@ async def list_changes(call: Call) -> Reply:
     text = await diff(changes, shown.differences) if call.own else ""
     if call.wanted == PLAIN:
         return Reply.plain(text, f"{PLAIN}; charset=utf-8")
-    wire = configuration_changes(changes, shown.differences)
+    wire = await beside(len(changes) >= LARGE, configuration_changes, changes, shown.differences)
     info = page_info(asked, len(wire), len(shown.changes))
     values = {"pageInfo": info, "changedConfigElements": wire, "diff": text or None}
     return Reply.of(resources.CONFIGURATION_CHANGES, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from opensdm.core.errors import MalformedBody
@@ -11,6 +12,8 @@ from opensdm.doors.xml import position, require_utf8, too_large
 
 # A string, closed or not, or a structural character: every match moves on, so the scan is linear on any input.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[\]{},]', re.DOTALL)
+
+_LONG_LIST = 200
 
 
 class Literal(str):
@@ -46,7 +49,22 @@ def parse(body: bytes, *, max_bytes: int, max_depth: int = 64, max_nodes: int = 
 
 def serialize(value: Any) -> bytes:
     """One JSON text, UTF-8, without spaces. Lone surrogates, which UTF-8 cannot carry, come out as `?`."""
-    return _ENCODER.encode(value).encode("utf-8", "replace")
+    return "".join(_pieces(value)).encode("utf-8", "replace")
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """Long lists member by member: the encoder lets no other thread run until it is through."""
+    if isinstance(value, dict) and value:
+        for number, (name, inner) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{_ENCODER.encode(name)}:"
+            yield from _pieces(inner)
+        yield "}"
+    elif isinstance(value, list) and len(value) > _LONG_LIST:
+        for number, inner in enumerate(value):
+            yield ("," if number else "[") + _ENCODER.encode(inner)
+        yield "]"
+    else:
+        yield _ENCODER.encode(value)
 
 
 def _survey(body: bytes, max_depth: int, max_nodes: int) -> None:

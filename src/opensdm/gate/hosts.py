@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Iterable, Set
 from dataclasses import replace
 
@@ -60,7 +59,7 @@ async def _addresses(host: str) -> frozenset[str]:
     if _is_literal(host):
         return frozenset((host,))
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
     except (OSError, UnicodeError):
         return frozenset()
     written = (str(address[0]) for *_, address in found)

@@ -14,7 +14,6 @@ from opensdm.core.effective import (
     apply_changes,
     fold,
     locate,
-    newly_dangling,
     removed,
     stale,
     updated,
@@ -23,6 +22,7 @@ from opensdm.core.effective import (
 from opensdm.core.element import AttributeType, Element, ElementType, Schema
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound, UnknownAttribute
 from opensdm.core.inventory import MASKED
+from opensdm.core.references import newly_dangling
 from opensdm.core.staging import Edit, PendingChange
 from opensdm.core.validation import key_of
 

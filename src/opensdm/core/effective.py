@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from opensdm.core.difference import Difference, differences, same
 from opensdm.core.element import Element, ElementType, Schema
@@ -14,7 +14,6 @@ from opensdm.core.validation import (
     describe_key,
     element_type,
     is_secret,
-    items,
     key_of,
     require_keys,
     validate,
@@ -23,17 +22,6 @@ from opensdm.core.validation import (
 
 Trail = tuple[Element, ...]
 """An element with all that contains it: the top-level element first, itself last."""
-
-
-@dataclass(frozen=True, slots=True)
-class DanglingReference:
-    """An attribute that names an element which is not there."""
-
-    path: str
-    key: tuple[str, ...]
-    attribute: str
-    value: str
-    refers_to: str
 
 
 # ------------------------------------------------------------------------------------------- finding
@@ -100,9 +88,9 @@ def added(
 
     Raises AlreadyExists, NotFound for the parent, InvalidRequest for a sub-element without its parent.
     """
-    kind = element_type(schema, new.path)
-    _refuse_masked(kind, new)
-    require_keys(kind, new)
+    for part in new.walk():
+        _refuse_masked(element_type(schema, part.path), part)
+    require_keys(element_type(schema, new.path), new)
     if "/" not in new.path:
         if any(e.path == new.path and key_of(schema, e) == key_of(schema, new) for e in elements):
             raise _already_there(schema, new, None)
@@ -243,38 +231,6 @@ def stale(schema: Schema, elements: Iterable[Element], changes: Sequence[Pending
     for change in changes:
         found.extend(differences(schema, change.before, present.get((change.path, change.key))))
     return found
-
-
-def newly_dangling(
-    schema: Schema, elements: Sequence[Element], changes: Sequence[PendingChange]
-) -> list[DanglingReference]:
-    """References to what is not there that the changes would leave in the configuration, and that are not there yet.
-
-    Only references to types with a single key are looked at: how others are spelled is the device's affair.
-    """
-    already = set(_dangling(schema, elements))
-    return [d for d in _dangling(schema, apply_changes(schema, elements, changes)) if d not in already]
-
-
-def _dangling(schema: Schema, elements: Sequence[Element]) -> Iterator[DanglingReference]:
-    names: dict[str, set[str]] = {path: set() for path, kind in schema.types.items() if len(kind.keys) == 1}
-    for element in elements:
-        if element.path in names:
-            names[element.path].add(key_of(schema, element)[1][0])
-    for top in elements:
-        for element in top.walk():
-            yield from _dangling_in(schema, element, names)
-
-
-def _dangling_in(schema: Schema, element: Element, names: dict[str, set[str]]) -> Iterator[DanglingReference]:
-    for attribute in element_type(schema, element.path).attributes:
-        there = names.get(attribute.refers_to or "")
-        if there is None or attribute.refers_to is None:
-            continue
-        for value in items(attribute, element.attributes.get(attribute.name, "")):
-            if value and value != "*" and value not in there:
-                path, key = key_of(schema, element)
-                yield DanglingReference(path, key, attribute.name, value, attribute.refers_to)
 
 
 def validate_change(schema: Schema, change: PendingChange) -> None:

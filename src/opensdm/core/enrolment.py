@@ -90,6 +90,15 @@ def joined_address(host: str, port: int | None) -> str:
     return shown if port is None else f"{shown}:{port}"
 
 
+def endpoint(address: str, port: str | None) -> tuple[str, str]:
+    """Host and port of a checked address; a port in it wins over the device's own, and none at all is empty.
+
+    Two devices with one endpoint would be two locks for one unit.
+    """
+    host, own_port = split_address("address", address)
+    return joined_address(host, None), str(own_port) if own_port is not None else port or ""
+
+
 def _canonical_host(name: str, value: str, host: str) -> str:
     try:
         address = ipaddress.ip_address(host)

@@ -15,6 +15,7 @@ from opensdm.core.lock import Actor, Answer, ReleaseLock, TakeAway, TakeLock
 from opensdm.core.operations import Operation
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.store_ports import (
+    Activity,
     AuditStore,
     ConfigurationStore,
     DeviceFacts,
@@ -34,9 +35,9 @@ from opensdm.core.store_ports import (
 )
 
 __all__ = [
-    "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver", "DriverRegistry",
-    "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice", "NodeRow",
-    "NodeStore", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
+    "Activity", "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver",
+    "DriverRegistry", "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice",
+    "NodeRow", "NodeStore", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction", "Work",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -182,10 +183,11 @@ class Work(Protocol):
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a query in one read transaction."""
 
-    async def commit(self, effect: Effect[T]) -> T:
+    async def commit(self, effect: Effect[T], *, found: str | None = None) -> T:
         """Run the operation's effect in one transaction with its lock check; exactly once per operation.
 
-        For an operation that holds a claim: with the fence instead, and as often as needed.
+        For an operation that holds a claim: with the fence instead, and as often as needed. `found`, for the server's
+        own work only: the tag of an audit row that is left where the effect answers something true.
         """
 
     async def decide(self, request: TakeLock | ReleaseLock | TakeAway) -> Answer:

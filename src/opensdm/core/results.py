@@ -10,6 +10,7 @@ from opensdm.core.difference import Difference
 from opensdm.core.element import Element, ElementType
 from opensdm.core.identity import Session
 from opensdm.core.inventory import Category, Device, DeviceGroup, NetworkFunction, ParameterType
+from opensdm.core.inventory_operations import FunctionRow
 from opensdm.core.lock import LostLock
 from opensdm.core.operations import PushAction
 from opensdm.core.ports import Capabilities, DeviceFacts, LockView, NodeRow
@@ -271,12 +272,20 @@ class ImportedRow:
 
 @dataclass(frozen=True, slots=True)
 class ImportReply:
-    """A bulk import, row by row."""
+    """A bulk import, row by row. `added` counts the network functions that are there now; of a dry run, would be."""
 
     dry_run: bool
     added: int
     failed: int
     rows: tuple[ImportedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReply:
+    """Network functions as rows. `left_out`: full names of those that no row can tell of, having several devices."""
+
+    rows: tuple[FunctionRow, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

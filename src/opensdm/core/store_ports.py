@@ -85,6 +85,14 @@ class RunningWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What runs on a device, or was cut short on it. `busy`: an exclusive claim that is not over."""
+
+    busy: bool = False
+    uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRow:
     """A stored session with its user's present standing."""
 
@@ -146,6 +154,9 @@ class InventoryStore(Protocol):
 
         Asked before and after a read of the device, it tells whether the read may have met a write.
         """
+
+    async def activity(self, device_ids: Sequence[int]) -> Mapping[int, Activity]:
+        """Of each of these devices on which anything runs or was cut short."""
 
 
 class IdentityStore(Protocol):
@@ -228,6 +239,9 @@ class ConfigurationStore(Protocol):
         """Drop the oldest versions past `keep` of each device, never its current one, and content nobody refers to."""
 
     async def drift(self, device_id: int) -> Drift | None: ...
+    async def drifts(self, device_ids: Sequence[int]) -> Mapping[int, Drift]:
+        """Of each of these devices that has any."""
+
     async def set_drift(self, device_id: int, drift: Drift | None) -> None: ...
     async def schema(self, platform: str, version: str) -> Schema | None: ...
     async def save_schema(self, schema: Schema) -> None: ...

@@ -53,6 +53,8 @@ class AuditDraft:
     """A result known beforehand (a finished push); None: decided by the outcome."""
     refusals_only: bool = False
     """Admission of work leaves a row only when refused; its end leaves the row of its result."""
+    if_value: bool = False
+    """A row only where the effect answers something true: what it was to look for is there."""
     device_id: int | None = None
     """The device that was named, for refusals that never got as far as looking it up."""
 

@@ -54,7 +54,7 @@ def validate_values(kind: ElementType, values: Mapping[str, str]) -> None:
     for name, value in values.items():
         attribute = kind.attribute(name)
         if attribute is None:
-            raise _unknown_attribute(kind, name)
+            raise unknown_attribute(kind, name)
         _check_value(kind, attribute, value)
 
 
@@ -181,7 +181,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         return None
 
 
-def _unknown_attribute(kind: ElementType, name: str) -> UnknownAttribute:
+def unknown_attribute(kind: ElementType, name: str) -> UnknownAttribute:
     allowed = [a.name for a in kind.attributes]
     close = _closest(name, allowed)
     hint = f"did you mean {' or '.join(close)}?" if close else f"it has {_listed(allowed)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -68,3 +69,12 @@ class Drift:
 
 
 MAX_DRIFT = 1000
+
+
+def settled(drift: Drift, paths: Sequence[str] | None) -> Drift | None:
+    """What is left of a drift once our copy of these types, or of all, is what the device holds."""
+    if paths is None:
+        return None
+    left = tuple(key for key in drift.changed if key[0] not in paths)
+    total = drift.total - (len(drift.changed) - len(left))
+    return replace(drift, changed=left, total=total) if total > 0 else None

@@ -73,7 +73,9 @@ class UnitSession:
         token = answer.envelope.value("accessToken")
         if answer.status != 200 or not token:
             self._token = ""
-            raise self.refused(answer, f"the login of user {self._credentials.username!r}")
+            refusal = self.refused(answer, f"the login of user {self._credentials.username!r}")
+            refusal.facts["stage"] = "login"
+            raise refusal
         self._token, self._token_since = token, time.monotonic()
 
     async def _ask_token(self, current: bytes | None, send_before: float | None) -> Answer:

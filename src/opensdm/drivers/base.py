@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from opensdm.core.errors import HouseRuleBroken, Unreachable
 from opensdm.core.permit import Permit, Read, Verifier, Write
 
 T = TypeVar("T")
+CauseT = TypeVar("CauseT", bound=BaseException)
 
 SEND_WITHIN_S = 5.0
 """A write leaves us this soon after its step began, or never; the rest of the step's limit is the device's."""
@@ -85,18 +87,25 @@ NO_ANSWER = tuple(cls for cls, _ in _FAILURES)
 
 
 def unreachable(address: str, failure: BaseException) -> Unreachable:
-    """The failure in words that fit a sentence for people; certificates get their own."""
-    reason = next((text for cls, text in _FAILURES if isinstance(failure, cls)), "no answer")
-    certificate = _certificate_problem(failure)
+    """The failure in words that fit a sentence for people; names and certificates get their own.
+
+    Fact `stage`, where we know: `name` when the name of the host has no address, `certificate` when it is not trusted.
+    """
+    certificate = _cause(failure, ssl.SSLCertVerificationError)
     if certificate is not None:
-        reason = f"its certificate is not trusted ({certificate}); see the device parameters tls.ca and tls.verify"
+        why = certificate.verify_message
+        reason = f"its certificate is not trusted ({why}); see the device parameters tls.ca and tls.verify"
+        return Unreachable(f"device at {address}: {reason}", address=address, stage="certificate")
+    if _cause(failure, socket.gaierror) is not None:
+        return Unreachable(f"device at {address}: its name has no address", address=address, stage="name")
+    reason = next((text for cls, text in _FAILURES if isinstance(failure, cls)), "no answer")
     return Unreachable(f"device at {address}: {reason}", address=address)
 
 
-def _certificate_problem(failure: BaseException) -> str | None:
+def _cause(failure: BaseException, wanted: type[CauseT]) -> CauseT | None:
     seen: BaseException | None = failure
     for _ in range(10):
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return seen.verify_message
+        if isinstance(seen, wanted):
+            return seen
         seen = None if seen is None else seen.__cause__ or seen.__context__
     return None

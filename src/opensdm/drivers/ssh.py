@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -115,7 +116,11 @@ def _fingerprint(text: str) -> str:
 def _translated(address: str, username: str, failure: BaseException) -> DeviceFault:
     match failure:
         case asyncssh.PermissionDenied():
-            return Rejected(f"device at {address} refused the login of user {username!r}", address=address)
+            return Rejected(
+                f"device at {address} refused the login of user {username!r}", address=address, stage="login"
+            )
+        case socket.gaierror():
+            return Unreachable(f"device at {address}: its name has no address", address=address, stage="name")
         case TimeoutError():
             reason = "it did not answer in time"
         case ConnectionRefusedError():

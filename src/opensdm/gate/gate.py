@@ -254,16 +254,19 @@ class Gate:
 
     # ------------------------------------------------------------------------------ submissions
 
-    async def submit_guarded(self, run: Run, effect: Effect[Any]) -> Receipt:
-        """An effect in our database, in one transaction with its guard."""
+    async def submit_guarded(self, run: Run, effect: Effect[Any], found: str | None = None) -> Receipt:
+        """An effect in our database, in one transaction with its guard. `found`: see `Work.commit`."""
         rule = run.operation.rule
         guard = self._guard(run)
+        audit = run.draft() if rule.kind is Kind.CHANGE else None
+        if found is not None:
+            audit = replace(run.draft(), tag=found, if_value=True)
         submission = Submission(
-            Target() if guard is None else target_of(run.operation),
+            target_of(run.operation) if guard is not None or found is not None else Target(),
             guard,
             effect,
             self._standing(run),
-            run.draft() if rule.kind is Kind.CHANGE else None,
+            audit,
             alone=rule.kind is Kind.CHANGE and rule.area is Area.INVENTORY,
         )
         return await self._submit(run, submission)

@@ -21,6 +21,7 @@ from opensdm.core.errors import (
     NotLockOwner,
     NotLoggedIn,
     ReadOnlyDevice,
+    RebaseConflict,
     SdmError,
     StaleConfiguration,
     StoreUnavailable,
@@ -29,7 +30,7 @@ from opensdm.core.errors import (
 from opensdm.core.identity import LOCAL_USER_ID, Area, Level, Session
 from opensdm.core.inventory import wire_id
 from opensdm.core.lock import RefusalCode, Refused
-from opensdm.core.operations import REGISTRY, Kind, LockGroup, Operation
+from opensdm.core.operations import REGISTRY, Kind, LockGroup, Operation, Prefer
 
 MAX_NEXT = 2
 _LOGIN = NextStep("Login", {"user_name": "USER", "password": "PASSWORD"})
@@ -156,7 +157,16 @@ def _advice(error: SdmError, session: Session | None, operation: Operation) -> I
         case NotLoggedIn() | TooManyAttempts():
             yield _LOGIN
             return
-        case NotLoaded() | StaleConfiguration() if device is not None:
+        case RebaseConflict() if device is not None:
+            yield NextStep("CheckSync", {"device_id": device, **_change_set(operation)})
+            yield NextStep("RebaseChanges", {"device_id": device, **_change_set(operation), "prefer": Prefer.MINE})
+        case StaleConfiguration() if device is not None and error.facts.get("base") == "copy":
+            yield NextStep("RebaseChanges", {"device_id": device, **_change_set(operation)})
+            yield NextStep("CheckSync", {"device_id": device, **_change_set(operation)})
+        case StaleConfiguration() if device is not None:
+            yield NextStep("LoadConfiguration", {"device_id": device})
+            yield NextStep("RebaseChanges", {"device_id": device, **_change_set(operation)})
+        case NotLoaded() if device is not None:
             yield NextStep("LoadConfiguration", {"device_id": device})
             yield NextStep("ShowPendingChanges", {"device_id": device})
         case NotAssigned() if device is not None:
@@ -171,6 +181,12 @@ def _advice(error: SdmError, session: Session | None, operation: Operation) -> I
     if device is not None and not isinstance(error, NotFound):
         yield NextStep("ShowDevice", {"device_id": device})
     yield NextStep("ShowSession")
+
+
+def _change_set(operation: Operation) -> dict[str, str]:
+    """The named change set the refused caller worked on."""
+    name = getattr(operation, "change_set", "")
+    return {"change_set": name} if name else {}
 
 
 def _device_of(error: SdmError, operation: Operation) -> int | None:

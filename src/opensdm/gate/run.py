@@ -68,7 +68,7 @@ class Run:
         return AuditDraft(
             session.user_id or None, session.user_name, caller.door, caller.address, operation.name,
             operation.rule.tag, caller.request_id, described, result, refusals_only,
-            getattr(operation, "device_id", None),
+            device_id=getattr(operation, "device_id", None),
         )  # fmt: skip
 
 

@@ -113,19 +113,21 @@ class GateWork:
         self._check_alive()
         return await self._gate.reader.read(query)
 
-    async def commit(self, effect: Effect[T]) -> T:
+    async def commit(self, effect: Effect[T], *, found: str | None = None) -> T:
         """The effect and the check of the lock are one transaction; see `Work.commit`."""
         self._check_alive()
         rule = self._run.operation.rule
         if rule.kind in (Kind.LOCK, Kind.OBSERVE, Kind.TOUCH):
             raise HouseRuleBroken(f"{self._run.operation.name} is a {rule.kind} operation and changes nothing this way")
+        if found is not None and rule.kind is not Kind.MACHINERY:
+            raise HouseRuleBroken(f"{self._run.operation.name} leaves the audit row of its own rule")
         if self._run.claim is not None:
             clears = self._run.claim.exclusive and rule.reaches_device
             receipt = await self._fenced(self._run.claim, effect, clears_uncertain=clears)
         elif self.committed and rule.kind is Kind.CHANGE:
             raise HouseRuleBroken(f"{self._run.operation.name} committed twice; one operation is one transaction")
         else:
-            receipt = await self._gate.submit_guarded(self._run, effect)
+            receipt = await self._gate.submit_guarded(self._run, effect, found)
         self.committed = True
         value: T = receipt.value
         return value

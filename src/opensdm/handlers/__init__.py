@@ -12,7 +12,10 @@ from opensdm.core.ports import Work
 
 Handler = Callable[[Any, Work], Awaitable[Any]]
 
-MODULES = ("audit", "configuration", "devices", "functions", "inventory", "locks", "push", "sessions", "users")
+MODULES = (
+    "audit", "bulk", "changes", "configuration", "devices", "element_types", "elements", "functions", "inventory",
+    "locks", "probe", "push", "restoring", "sessions", "sync", "tasks", "users", "versions",
+)  # fmt: skip
 
 
 def collected(modules: Mapping[str, ModuleType]) -> dict[type[Operation], Handler]:

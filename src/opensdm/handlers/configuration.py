@@ -1,36 +1,20 @@
-"""Managing devices and editing their configuration: our copy, and each user's staged changes on top of it."""
+"""Managing devices: which ones are, and taking over what they run."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
-from opensdm.core.difference import masked, same
-from opensdm.core.effective import added, fold, locate, removed, updated, validate_change
+from opensdm.core.device_status import Status
+from opensdm.core.difference import same
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import AlreadyExists, InvalidRequest, NotAssigned
-from opensdm.core.operations import (
-    AddElement,
-    AssignDevice,
-    DeleteElement,
-    DiscardChanges,
-    ListElements,
-    LoadConfiguration,
-    RetrieveElement,
-    ShowPendingChanges,
-    UnassignDevice,
-    UpdateElement,
-)
+from opensdm.core.errors import AlreadyExists, NotAssigned
+from opensdm.core.operations import AssignDevice, LoadConfiguration, UnassignDevice
 from opensdm.core.permit import Permit, Read
 from opensdm.core.ports import DeviceConnection, DeviceFacts, Transaction, Work
-from opensdm.core.results import ChangesShown, DeviceShown, ElementsShown
-from opensdm.core.staging import PendingChange
-from opensdm.core.validation import element_type, key_of, validate
-from opensdm.handlers.loaded import Loaded, loaded, managed_device, shown
-
-IN_SYNC, SAVED_ONLY, UNCERTAIN = "In Sync", "Modified", "Uncertain"
-"""Modified: the device keeps changes of ours that it does not run yet. Uncertain: of work that was cut short."""
-
-# ------------------------------------------------------------------------------------------ managing
+from opensdm.core.results import DeviceShown
+from opensdm.core.versions import Source
+from opensdm.handlers.aside import aside
+from opensdm.handlers.loaded import by_key, managed_device, shown, version_note
 
 
 async def assign_device(operation: AssignDevice, work: Work) -> DeviceShown:
@@ -64,14 +48,16 @@ async def load_configuration(operation: LoadConfiguration, work: Work) -> Device
     facts = await connection.facts(permit)
     schema, is_new = await device_schema(work, connection, permit, facts)
     elements = await connection.read_elements(permit, schema, running=True)
-    status = UNCERTAIN if work.uncertain else device.status
-    if status not in (SAVED_ONLY, UNCERTAIN) or not await _leftovers(connection, permit, schema, elements):
-        status = IN_SYNC
+    status = Status.UNCERTAIN if work.uncertain else device.status
+    if status not in (Status.MODIFIED, Status.UNCERTAIN) or not await _leftovers(connection, permit, schema, elements):
+        status = Status.IN_SYNC
 
     async def effect(transaction: Transaction) -> DeviceShown:
         if is_new:
             await transaction.configurations.save_schema(schema)
-        await transaction.configurations.save_configuration(device_id, elements)
+        note = version_note(work, Source.LOAD, facts.software_version)
+        await transaction.configurations.save_configuration(device_id, elements, note)
+        await transaction.configurations.set_drift(device_id, None)
         await transaction.inventory.set_polled(device_id, reachable=True, facts=facts, error=None)
         await transaction.inventory.set_operation(device_id, last_operation="Load", status=status)
         return await shown(transaction, device_id, work.session.user_id)
@@ -93,130 +79,19 @@ async def _leftovers(
     connection: DeviceConnection, permit: Permit[Read], schema: Schema, running: tuple[Element, ...]
 ) -> bool:
     """Whether the device holds edits that nobody has activated."""
-    editing = {key_of(schema, e): e for e in await connection.read_elements(permit, schema)}
-    active = {key_of(schema, e): e for e in running}
-    return editing.keys() != active.keys() or any(not same(schema, editing[k], active[k]) for k in editing)
+    if not connection.capabilities.candidate:
+        return False
+    return await aside(differ, schema, await connection.read_elements(permit, schema), running)
 
 
-# ------------------------------------------------------------------------------------------- reading
-
-
-async def list_elements(operation: ListElements, work: Work) -> ElementsShown:
-    """Elements of one type with the caller's changes applied; of a sub-element type, from all elements that have it."""
-    if not operation.element_path:
-        raise InvalidRequest("which elements? Say so with elementTypePath")
-    view = await _view(work, operation.device_id)
-    element_type(view.schema, operation.element_path)
-    tops = view.elements(operation.element_path)
-    found = [e for top in tops for e in top.walk() if e.path == operation.element_path]
-    last = None if operation.limit is None else operation.offset + operation.limit
-    page = tuple(masked(view.schema, e) for e in found[operation.offset : last])
-    return ElementsShown(page, len(found), operation.offset)
-
-
-async def retrieve_element(operation: RetrieveElement, work: Work) -> Element:
-    """One element by its keys; whatever else the request carries is not looked at."""
-    view = await _view(work, operation.device_id)
-    trail = locate(view.schema, view.elements(operation.element.path), operation.element, operation.parent)
-    return masked(view.schema, trail[-1])
-
-
-async def show_pending_changes(operation: ShowPendingChanges, work: Work) -> ChangesShown:
-    async def query(transaction: Transaction) -> tuple[list[PendingChange], Schema | None]:
-        device = await transaction.inventory.device(operation.device_id)
-        changes = await transaction.configurations.changes(work.session.user_id, operation.device_id)
-        return changes, await transaction.configurations.schema(device.platform, device.software_version)
-
-    changes, schema = await work.read(query)
-    return ChangesShown(tuple(_shown_change(schema, change) for change in changes))
-
-
-async def _view(work: Work, device_id: int) -> Loaded:
-    return await work.read(lambda transaction: loaded(transaction, device_id, work.session.user_id))
-
-
-def _shown_change(schema: Schema | None, change: PendingChange) -> PendingChange:
-    return replace(change, before=_shown_element(schema, change.before), after=_shown_element(schema, change.after))
-
-
-def _shown_element(schema: Schema | None, element: Element | None) -> Element | None:
-    """Without the schema nobody can tell which values are secret, so none is shown."""
-    if element is None:
-        return None
-    if schema is None or element.path not in schema.types:
-        return Element(element.path)
-    return masked(schema, element)
-
-
-# ------------------------------------------------------------------------------------------- staging
-
-
-async def add_element(operation: AddElement, work: Work) -> Element:
-    """Stage a new element, or a sub-element of the one `parent` names. Raises AlreadyExists for keys that are there."""
-    new = operation.element
-
-    async def effect(transaction: Transaction) -> Element:
-        view = await loaded(transaction, operation.device_id, work.session.user_id)
-        validate(view.schema, new)
-        before, after = added(view.schema, view.elements(new.path), new, operation.parent)
-        await _stage(transaction, work, view, before, after)
-        return masked(view.schema, new)
-
-    return await work.commit(effect)
-
-
-async def update_element(operation: UpdateElement, work: Work) -> Element:
-    """Stage new values of some attributes; `xxxx` keeps a secret. Answers the whole element as it will be."""
-
-    async def effect(transaction: Transaction) -> Element:
-        view = await loaded(transaction, operation.device_id, work.session.user_id)
-        path = operation.element.path
-        before, after = updated(view.schema, view.elements(path), operation.element, operation.parent)
-        await _stage(transaction, work, view, before[0], after[0])
-        return masked(view.schema, after[-1])
-
-    return await work.commit(effect)
-
-
-async def delete_element(operation: DeleteElement, work: Work) -> None:
-    """Stage the removal of an element with everything beneath it."""
-
-    async def effect(transaction: Transaction) -> None:
-        view = await loaded(transaction, operation.device_id, work.session.user_id)
-        path = operation.element.path
-        before, after = removed(view.schema, view.elements(path), operation.element, operation.parent)
-        await _stage(transaction, work, view, before, after)
-
-    await work.commit(effect)
-
-
-async def discard_changes(operation: DiscardChanges, work: Work) -> None:
-    """The caller's own changes only."""
-
-    async def effect(transaction: Transaction) -> None:
-        await transaction.inventory.device(operation.device_id)
-        await transaction.configurations.discard_changes(work.session.user_id, operation.device_id)
-
-    await work.commit(effect)
-
-
-async def _stage(
-    transaction: Transaction, work: Work, view: Loaded, before: Element | None, after: Element | None
-) -> None:
-    change = fold(view.schema, view.changes, before, after, transaction.now_us)
-    validate_change(view.schema, change)
-    await transaction.configurations.put_change(work.session.user_id, view.device.device_id, change)
+def differ(schema: Schema, ones: Sequence[Element], others: Sequence[Element]) -> bool:
+    """Whether two configurations say different things."""
+    here, there = by_key(schema, ones), by_key(schema, others)
+    return here.keys() != there.keys() or any(not same(schema, here[key], there[key]) for key in here)
 
 
 HANDLERS_HERE = {
     AssignDevice: assign_device,
     UnassignDevice: unassign_device,
     LoadConfiguration: load_configuration,
-    ListElements: list_elements,
-    RetrieveElement: retrieve_element,
-    ShowPendingChanges: show_pending_changes,
-    AddElement: add_element,
-    UpdateElement: update_element,
-    DeleteElement: delete_element,
-    DiscardChanges: discard_changes,
 }

@@ -3,15 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from opensdm.core.enrolment import checked_enrolment
 from opensdm.core.errors import InvalidRequest
-from opensdm.core.inventory import DEVICE_PARAMETERS, check_group_name
+from opensdm.core.inventory import CATEGORIES, DEVICE_PARAMETERS, Category, Credentials, check_group_name
 from opensdm.core.operations import AddNetworkFunction
 from opensdm.core.ports import NewDevice
 
 CLUSTER_TYPE = "Device Cluster"
 _SECRETS = frozenset(t.name for t in DEVICE_PARAMETERS if t.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFunction:
+    """A network function that may be added, as far as can be said without looking at what is there."""
+
+    nf_name: str
+    category: Category
+    type_name: str
+    devices: Sequence[NewDevice]
+
+
+def new_function(operation: AddNetworkFunction, platforms: Sequence[str]) -> NewFunction:
+    """Names in canonical form, parameters checked. Raises InvalidRequest that says what is wrong."""
+    name = check_group_name(operation.nf_name)
+    category = next((c for c in CATEGORIES if c.name.lower() == operation.category_name.lower()), None)
+    if category is None:
+        known = ", ".join(repr(c.name) for c in CATEGORIES)
+        raise InvalidRequest(f"there is no network function category {operation.category_name!r}; there is: {known}")
+    type_name = named_type(operation.type_name, category)
+    if type_name is None:
+        raise InvalidRequest(f"category {category.name!r} has no type {operation.type_name!r}; {offered(category)}")
+    return NewFunction(name, category, type_name, new_devices(operation, name, type_name, platforms))
+
+
+def named_type(name: str, category: Category) -> str | None:
+    return next((known for known in category.type_names if known.lower() == name.lower()), None)
+
+
+def offered(category: Category) -> str:
+    return f"there is: {', '.join(repr(name) for name in category.type_names)}"
 
 
 def new_devices(
@@ -60,4 +92,16 @@ def _device(name: str, group_name: str | None, parameters: Mapping[str, str], pl
         secrets={n: v for n, v in values.items() if n in _SECRETS},
         read_only=values["read.only"] == "true",
         group_name=group_name,
+    )
+
+
+def host_credentials(platform: str, parameters: Mapping[str, str], platforms: Sequence[str]) -> Credentials:
+    """How a host is entered that is not enrolled; its parameters are checked as for enrolment."""
+    new = _device("", None, {**parameters, "platform": platform}, platforms)
+    return Credentials(
+        new.address,
+        new.secondary_address,
+        new.parameters.get("username", ""),
+        new.secrets.get("password", ""),
+        new.parameters,
     )

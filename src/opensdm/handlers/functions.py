@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from opensdm.core.enrolment import ADDRESSES, check_pair, checked_changes, parameter_types
 from opensdm.core.errors import Conflict, InvalidRequest, NotFound
-from opensdm.core.inventory import CATEGORIES, HOME_GROUP_NAME, Category, Device, DeviceGroup, check_group_name, wire_id
+from opensdm.core.inventory import CATEGORIES, HOME_GROUP_NAME, Device, DeviceGroup, wire_id
 from opensdm.core.operations import (
     AddNetworkFunction,
     ChangeCredentials,
@@ -21,7 +21,7 @@ from opensdm.core.operations import (
 )
 from opensdm.core.ports import Page, Transaction, Work
 from opensdm.core.results import CategoryShown, FunctionShown, GroupShown, Listing
-from opensdm.handlers.enrolment import new_devices
+from opensdm.handlers.enrolment import named_type, new_function, offered
 from opensdm.handlers.inventory import shown_parameters
 
 
@@ -35,8 +35,8 @@ async def show_category(operation: ShowCategory, work: Work) -> CategoryShown:
         raise NotFound(f"there is no network function category {wire_id(operation.category_id)}")
     if operation.type_name is None:
         return CategoryShown(category)
-    if _named(operation.type_name, category.type_names) is None:
-        raise NotFound(f"category {category.name!r} has no type {operation.type_name!r}; {_offered(category)}")
+    if named_type(operation.type_name, category) is None:
+        raise NotFound(f"category {category.name!r} has no type {operation.type_name!r}; {offered(category)}")
     return CategoryShown(category, parameter_types(work.platforms))
 
 
@@ -68,19 +68,13 @@ async def show_function_group(operation: ShowFunctionGroup, work: Work) -> Group
 
 async def add_network_function(operation: AddNetworkFunction, work: Work) -> FunctionShown:
     """A function with its devices, whether they can be reached or not."""
-    name = check_group_name(operation.nf_name)
-    category = next((c for c in CATEGORIES if c.name.lower() == operation.category_name.lower()), None)
-    if category is None:
-        known = ", ".join(repr(c.name) for c in CATEGORIES)
-        raise InvalidRequest(f"there is no network function category {operation.category_name!r}; there is: {known}")
-    type_name = _named(operation.type_name, category.type_names)
-    if type_name is None:
-        raise InvalidRequest(f"category {category.name!r} has no type {operation.type_name!r}; {_offered(category)}")
-    devices = new_devices(operation, name, type_name, work.platforms)
+    new = new_function(operation, work.platforms)
 
     async def effect(tx: Transaction) -> FunctionShown:
         parent = await tx.inventory.group_named(operation.parent_full_name or HOME_GROUP_NAME)
-        function = await tx.inventory.add_function(name, parent.group_id, category.name, type_name, devices)
+        function = await tx.inventory.add_function(
+            new.nf_name, parent.group_id, new.category.name, new.type_name, new.devices
+        )
         return await _function_shown(tx, function.nf_id)
 
     return await work.commit(effect)
@@ -144,14 +138,6 @@ async def _group_of(tx: Transaction, nf_id: int, group_id: int) -> DeviceGroup:
 async def _group_shown(tx: Transaction, group: DeviceGroup, work: Work) -> GroupShown:
     devices = await tx.inventory.devices_in(group.group_id)
     return GroupShown(group, shown_parameters(parameter_types(work.platforms), devices))
-
-
-def _named(name: str, names: tuple[str, ...]) -> str | None:
-    return next((known for known in names if known.lower() == name.lower()), None)
-
-
-def _offered(category: Category) -> str:
-    return f"there is: {', '.join(repr(name) for name in category.type_names)}"
 
 
 HANDLERS_HERE = {

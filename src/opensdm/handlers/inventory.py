@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from opensdm.core.enrolment import parameter_types
 from opensdm.core.errors import InvalidRequest, NotAssigned
 from opensdm.core.inventory import HOME_GROUP_ID, Device, ParameterType, check_group_name, wire_id
@@ -16,6 +18,7 @@ from opensdm.core.operations import (
 )
 from opensdm.core.ports import Page, Transaction, Work
 from opensdm.core.results import DeviceShown, GroupShown, Listing, ParameterValue
+from opensdm.handlers.loaded import all_shown, shown
 
 
 async def list_devices(operation: ListDevices, work: Work) -> Listing[DeviceShown]:
@@ -24,8 +27,7 @@ async def list_devices(operation: ListDevices, work: Work) -> Listing[DeviceShow
     async def query(tx: Transaction) -> tuple[tuple[DeviceShown, ...], int]:
         page = Page(operation.offset, operation.limit)
         devices, total = await tx.inventory.devices(operation.filters, page, managed=operation.managed)
-        changed = await tx.configurations.devices_with_changes(user_id, [d.device_id for d in devices])
-        return tuple(DeviceShown(d, d.device_id in changed) for d in devices), total
+        return await all_shown(tx, devices, user_id), total
 
     items, total = await work.read(query)
     return Listing(items, total, operation.offset)
@@ -36,15 +38,14 @@ async def show_device(operation: ShowDevice, work: Work) -> DeviceShown:
     user_id, types = work.session.user_id, parameter_types(work.platforms)
 
     async def query(tx: Transaction) -> DeviceShown:
-        device = await tx.inventory.device(operation.device_id)
-        changed = await tx.configurations.devices_with_changes(user_id, [device.device_id])
-        return DeviceShown(device, bool(changed), shown_parameters(types, [device]))
+        found = await shown(tx, operation.device_id, user_id)
+        return replace(found, parameters=shown_parameters(types, [found.device]))
 
-    shown = await work.read(query)
-    if operation.managed and not shown.device.assigned:
-        name = shown.device.device_name
+    device = await work.read(query)
+    if operation.managed and not device.device.assigned:
+        name = device.device.device_name
         raise NotAssigned(f"device {name!r} ({wire_id(operation.device_id)}) is in the inventory but not managed yet")
-    return shown
+    return device
 
 
 async def list_device_groups(operation: ListDeviceGroups, work: Work) -> Listing[GroupShown]:

@@ -20,6 +20,8 @@ FAILURE_WINDOW_S = 15 * 60
 FREE_FOR_USER, FREE_FOR_ADDRESS, FREE_FROM_ANYWHERE = 5, 20, 50
 LONGEST_DELAY_S = 60
 MAX_NAME, MAX_PASSWORD = 50, 1000
+KEEP_VERSIONS = 500
+"""Configurations kept of each device; older ones go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ async def keep_house(operation: KeepHouse, work: Work) -> int:
     """Answers how many rows went."""
 
     async def effect(tx: Transaction) -> int:
-        return await tx.identity.expire_rows()
+        return await tx.identity.expire_rows() + await tx.configurations.prune_versions(KEEP_VERSIONS)
 
     return await work.commit(effect)
 

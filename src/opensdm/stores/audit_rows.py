@@ -40,7 +40,7 @@ class AuditRows:
         elif isinstance(outcome.error, SdmError):
             asked = [] if draft.device_id is None or outcome.devices else [(draft.device_id, None)]
             self._refuse(draft, outcome, outcome.error.code, outcome.error.message, _named(board, outcome, asked))
-        elif outcome.error is None and not draft.refusals_only:
+        elif outcome.error is None and not draft.refusals_only and (outcome.value or not draft.if_value):
             for device_id, device_name in _named(board, outcome, [])[:MAX_ROWS_PER_GROUP]:
                 result = draft.result or SUCCESS
                 self.successes.append(audit_row(draft, outcome.at_us, device_id, device_name, result, draft.detail))

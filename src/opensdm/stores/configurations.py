@@ -1,28 +1,51 @@
-"""Our copies of device configurations, their schemas, and staged changes: compressed, and sealed but for schemas."""
+"""Our copies of device configurations, what drifted from them, and the schemas they are of."""
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from opensdm.core.element import Element, Schema
-from opensdm.core.staging import Configuration, PendingChange
-from opensdm.stores.repository import Repository
+from opensdm.core.errors import HouseRuleBroken
+from opensdm.core.staging import Configuration
+from opensdm.core.versions import Drift, VersionNote
+from opensdm.stores import content
+from opensdm.stores.repository import parts
+from opensdm.stores.staging import StagedChanges
+from opensdm.stores.versions import Versions
 
-_CONFIGURATION = text("SELECT version, loaded_us, body FROM configuration WHERE device_id = :device_id")
-_SAVE_CONFIGURATION = text(
+_CONFIGURATION = text(
     """
-    INSERT INTO configuration (device_id, version, loaded_us, body) VALUES (:device_id, 1, :now_us, :body)
-    ON CONFLICT (device_id) DO UPDATE
-       SET version = configuration.version + 1, loaded_us = excluded.loaded_us, body = excluded.body
-    RETURNING version
+    SELECT c.version, c.loaded_us, c.body, v.manifest
+      FROM configuration c
+      LEFT JOIN config_version v ON v.device_id = c.device_id AND v.number = c.version
+     WHERE c.device_id = :device_id
     """
 )
+_CURRENT = text("SELECT version FROM configuration WHERE device_id = :device_id")
+_SET_CURRENT = text(
+    """
+    INSERT INTO configuration (device_id, version, loaded_us, body) VALUES (:device_id, :version, :now_us, :body)
+    ON CONFLICT (device_id) DO UPDATE
+       SET version = excluded.version, loaded_us = excluded.loaded_us, body = excluded.body
+    """
+)
+_DRIFTS = text(
+    "SELECT device_id, found_us, total, changed, locked_by, version FROM device_drift WHERE device_id IN :devices"
+).bindparams(bindparam("devices", expanding=True))
+_SET_DRIFT = text(
+    """
+    INSERT INTO device_drift (device_id, found_us, total, changed, locked_by, version)
+    VALUES (:device_id, :found_us, :total, :changed, :locked_by, :version)
+    ON CONFLICT (device_id) DO UPDATE
+       SET found_us = excluded.found_us, total = excluded.total, changed = excluded.changed,
+           locked_by = excluded.locked_by, version = excluded.version
+    """
+)
+_NO_DRIFT = text("DELETE FROM device_drift WHERE device_id = :device_id")
 _SCHEMA = text("SELECT body FROM device_schema WHERE platform = :platform AND version = :version")
 _SAVE_SCHEMA = text(
     """
@@ -30,49 +53,66 @@ _SAVE_SCHEMA = text(
     ON CONFLICT (platform, version) DO UPDATE SET body = excluded.body
     """
 )
-_CHANGES = text(
-    """
-    SELECT path, element_key, body, at_us FROM pending_change
-     WHERE user_id = :user_id AND device_id = :device_id
-     ORDER BY at_us, path, element_key
-    """
-)
-_PUT_CHANGE = text(
-    """
-    INSERT INTO pending_change (user_id, device_id, path, element_key, body, at_us)
-    VALUES (:user_id, :device_id, :path, :element_key, :body, :at_us)
-    ON CONFLICT (user_id, device_id, path, element_key) DO UPDATE SET body = excluded.body, at_us = excluded.at_us
-    """
-)
-_DROP_CHANGE = text(
-    """
-    DELETE FROM pending_change
-     WHERE user_id = :user_id AND device_id = :device_id AND path = :path AND element_key = :element_key
-    """
-)
-_DISCARD = text("DELETE FROM pending_change WHERE user_id = :user_id AND device_id = :device_id")
-_CHANGED_DEVICES = text("SELECT DISTINCT device_id FROM pending_change WHERE user_id = :user_id")
 
-_Sides = tuple[Element | None, Element | None]
-_elements = msgspec.json.Decoder(tuple[Element, ...])
-_sides = msgspec.json.Decoder(_Sides)
 _schema = msgspec.json.Decoder(Schema)
+_changed = msgspec.json.Decoder(tuple[tuple[str, tuple[str, ...]], ...])
 
 
-class SqlConfigurations(Repository):
+class SqlConfigurations(Versions, StagedChanges):
     """Implements `ConfigurationStore`."""
 
-    async def configuration(self, device_id: int) -> Configuration | None:
+    async def configuration(self, device_id: int, paths: Sequence[str] | None = None) -> Configuration | None:
         row = (await self._connection.execute(_CONFIGURATION, {"device_id": device_id})).first()
         if row is None:
             return None
-        return Configuration(device_id, row.version, row.loaded_us, _elements.decode(self._unpacked(row.body)))
+        if row.body:  # as schema 0001 left it
+            elements = content.opened(self._secrets, row.body)
+            if paths is not None:
+                elements = tuple(element for element in elements if element.path in paths)
+        else:
+            elements = await self._elements(content.only(content.read(row.manifest), paths))
+        return Configuration(device_id, row.version, row.loaded_us, elements)
 
-    async def save_configuration(self, device_id: int, elements: Sequence[Element]) -> Configuration:
-        """Replaces our copy; its version is one more than the last."""
-        values = {"device_id": device_id, "now_us": self._now_us, "body": self._packed(tuple(elements))}
-        version = int(await self._connection.scalar(_SAVE_CONFIGURATION, values))
-        return Configuration(device_id, version, self._now_us, tuple(elements))
+    async def save_configuration(
+        self, device_id: int, elements: Sequence[Element], note: VersionNote, paths: Sequence[str] | None = None
+    ) -> Configuration:
+        """With `paths`, a type keeps its place among the others; one that is new comes last."""
+        if paths is not None and any(element.path not in paths for element in elements):
+            raise HouseRuleBroken("a part of a configuration was to be saved with elements that are not of that part")
+        await self._adopt_legacy(device_id)
+        manifest = await self._stored(device_id, elements)
+        current = None if paths is None else await self._connection.scalar(_CURRENT, {"device_id": device_id})
+        if paths is not None and current is not None:
+            manifest = content.replaced(await self._manifest(device_id, current), manifest, paths)
+        number = (await self._append(device_id, manifest, note)).number
+        values = {"device_id": device_id, "version": number, "now_us": self._now_us, "body": b""}
+        await self._connection.execute(_SET_CURRENT, values)
+        return Configuration(device_id, number, self._now_us, tuple(elements))
+
+    # --------------------------------------------------------------------------------------- drift
+
+    async def drift(self, device_id: int) -> Drift | None:
+        return (await self.drifts([device_id])).get(device_id)
+
+    async def drifts(self, device_ids: Sequence[int]) -> Mapping[int, Drift]:
+        found: dict[int, Drift] = {}
+        for part in parts(sorted(set(device_ids))):
+            for row in await self._connection.execute(_DRIFTS, {"devices": part}):
+                changed = _changed.decode(row.changed)
+                found[row.device_id] = Drift(row.found_us, row.total, changed, row.locked_by, row.version)
+        return found
+
+    async def set_drift(self, device_id: int, drift: Drift | None) -> None:
+        if drift is None:
+            await self._connection.execute(_NO_DRIFT, {"device_id": device_id})
+            return
+        values = {
+            "device_id": device_id, "found_us": drift.found_us, "total": drift.total, "locked_by": drift.locked_by,
+            "changed": msgspec.json.encode(drift.changed).decode(), "version": drift.version,
+        }  # fmt: skip
+        await self._connection.execute(_SET_DRIFT, values)
+
+    # ------------------------------------------------------------------------------------- schemas
 
     async def schema(self, platform: str, version: str) -> Schema | None:
         body = await self._connection.scalar(_SCHEMA, {"platform": platform, "version": version})
@@ -82,37 +122,3 @@ class SqlConfigurations(Repository):
         body = zlib.compress(msgspec.json.encode(schema))
         values = {"platform": schema.platform, "version": schema.version, "body": body}
         await self._connection.execute(_SAVE_SCHEMA, values)
-
-    async def changes(self, user_id: int, device_id: int) -> list[PendingChange]:
-        """Oldest first."""
-        rows = await self._connection.execute(_CHANGES, {"user_id": user_id, "device_id": device_id})
-        found = []
-        for row in rows:
-            before, after = _sides.decode(self._unpacked(row.body))
-            found.append(PendingChange(row.path, tuple(json.loads(row.element_key)), before, after, row.at_us))
-        return found
-
-    async def put_change(self, user_id: int, device_id: int, change: PendingChange) -> None:
-        key = {
-            "user_id": user_id, "device_id": device_id, "path": change.path,
-            "element_key": json.dumps(list(change.key), ensure_ascii=False),
-        }  # fmt: skip
-        if change.before == change.after:
-            await self._connection.execute(_DROP_CHANGE, key)
-            return
-        body = self._packed((change.before, change.after))
-        await self._connection.execute(_PUT_CHANGE, {**key, "body": body, "at_us": change.at_us})
-
-    async def discard_changes(self, user_id: int, device_id: int) -> int:
-        """Answers how many there were."""
-        return (await self._connection.execute(_DISCARD, {"user_id": user_id, "device_id": device_id})).rowcount
-
-    async def devices_with_changes(self, user_id: int, device_ids: Sequence[int]) -> frozenset[int]:
-        changed = await self._connection.scalars(_CHANGED_DEVICES, {"user_id": user_id})
-        return frozenset(changed.all()) & frozenset(device_ids)
-
-    def _packed(self, value: Any) -> bytes:
-        return self._secrets.seal(zlib.compress(msgspec.json.encode(value)))
-
-    def _unpacked(self, body: bytes) -> bytes:
-        return zlib.decompress(self._secrets.open(body))

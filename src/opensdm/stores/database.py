@@ -44,6 +44,8 @@ class Connection(Protocol):
     async def execute(self, statement: Executable, parameters: Parameters = None, /) -> CursorResult[Any]: ...
     async def scalar(self, statement: Executable, parameters: Parameters = None, /) -> Any: ...
     async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]: ...
+    async def breathe(self) -> None:
+        """Called between pieces of long computing, so that it holds up nobody on the event loop."""
 
 
 Work = Callable[[Connection], Awaitable[T]]
@@ -142,6 +144,9 @@ class _InThread:
 
     async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]:
         return self._connection.execute(statement, parameters).scalars()
+
+    async def breathe(self) -> None:
+        """Nothing: this thread is not the event loop's."""
 
 
 def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
@@ -256,6 +261,9 @@ class _OnLoop:
 
     async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]:
         return (await self._connection.execute(statement, parameters)).scalars()
+
+    async def breathe(self) -> None:
+        await asyncio.sleep(0)
 
 
 class PostgresDatabase:

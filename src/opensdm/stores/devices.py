@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, update
 
-from opensdm.core.enrolment import joined_address, split_address
-from opensdm.core.errors import AlreadyExists, NotFound
+from opensdm.core.enrolment import endpoint
+from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
-from opensdm.core.ports import DeviceFacts, NewDevice, Page
+from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
 from opensdm.stores.groups import full_names, wire_ids
-from opensdm.stores.repository import Repository, conditions, paged
+from opensdm.stores.locks import NOT_OVER
+from opensdm.stores.repository import Repository, conditions, paged, parts
 from opensdm.stores.tables import configuration, device, device_group, device_lock
 
 PRIMARY, SECONDARY, PLATFORM, READ_ONLY = "primary.ip", "secondary.ip", "platform", "read.only"
@@ -53,6 +54,33 @@ _BENEATH = text(
     SELECT group_id FROM beneath
     """
 ).columns(group_id=device_group.c.group_id.type)
+_LEFT_SESSION = text("SELECT note FROM device_session WHERE device_id = :device_id")
+_SET_LEFT_SESSION = text(
+    """
+    INSERT INTO device_session (device_id, note, at_us) VALUES (:device_id, :note, :now_us)
+    ON CONFLICT (device_id) DO UPDATE SET note = excluded.note, at_us = excluded.at_us
+    """
+)
+_NO_LEFT_SESSION = text("DELETE FROM device_session WHERE device_id = :device_id")
+_WRITING = text(
+    f"""
+    SELECT coalesce(max(c.claim_id), 0) AS newest, coalesce(max(CASE WHEN {NOT_OVER} THEN 1 ELSE 0 END), 0) AS writes
+      FROM claim_device on_device
+      JOIN claim c ON c.claim_id = on_device.claim_id
+     WHERE on_device.device_id = :device_id AND c.exclusive = 1
+    """  # noqa: S608
+)
+
+_ACTIVITY = text(
+    f"""
+    SELECT device_id, max(busy) AS busy, max(uncertain) AS uncertain FROM (
+        SELECT d.device_id, 1 AS busy, 0 AS uncertain FROM claim_device d JOIN claim c ON c.claim_id = d.claim_id
+         WHERE d.live = 1 AND c.exclusive = 1 AND d.device_id IN :devices AND {NOT_OVER}
+        UNION ALL
+        SELECT device_id, 0, 1 FROM device_lock WHERE uncertain = 1 AND device_id IN :devices) seen
+     GROUP BY device_id
+    """  # noqa: S608
+).bindparams(bindparam("devices", expanding=True))
 
 
 class Devices(Repository):
@@ -90,12 +118,14 @@ class Devices(Repository):
         row = await self._device_row(device_id)
         secrets = self._opened(row.secrets)
         shown = _parameters(row)
+        left = await self._connection.scalar(_LEFT_SESSION, {"device_id": device_id})
         return Credentials(
             row.address,
             row.secondary_address,
             shown.get("username", ""),
             secrets.get("password", ""),
             {name: value for name, value in shown.items() if name not in secrets},
+            None if left is None else self._secrets.open(left).decode(),
         )
 
     async def set_parameters(
@@ -136,6 +166,33 @@ class Devices(Repository):
         values = {"last_operation": last_operation, "status": status, "status_changed_us": self._now_us}
         await self._set(device_id, values)
 
+    async def set_left_session(self, device_id: int, note: str | None) -> None:
+        await self._device_row(device_id)
+        if note is None:
+            await self._connection.execute(_NO_LEFT_SESSION, {"device_id": device_id})
+            return
+        values = {"device_id": device_id, "note": self._secrets.seal(note.encode()), "now_us": self._now_us}
+        await self._connection.execute(_SET_LEFT_SESSION, values)
+
+    async def learn_parameters(self, device_id: int, parameters: Mapping[str, str]) -> None:
+        """Those that are columns are never learned: enrolment gives them."""
+        clear = json.loads((await self._device_row(device_id)).parameters)
+        learned = {n: v for n, v in parameters.items() if v and not clear.get(n) and n not in _COLUMNS}
+        if learned:
+            await self._set(device_id, {"parameters": json.dumps(clear | learned, sort_keys=True)})
+
+    async def writing(self, device_id: int) -> tuple[int, bool]:
+        values = {"device_id": device_id, "now_us": self._now_us}
+        row = (await self._connection.execute(_WRITING, values)).one()
+        return row.newest, bool(row.writes)
+
+    async def activity(self, device_ids: Sequence[int]) -> Mapping[int, Activity]:
+        found: dict[int, Activity] = {}
+        for part in parts(sorted(set(device_ids))):
+            rows = await self._connection.execute(_ACTIVITY, {"devices": part, "now_us": self._now_us})
+            found.update({row.device_id: Activity(bool(row.busy), bool(row.uncertain)) for row in rows})
+        return found
+
     async def _set(self, device_id: int, values: Mapping[str, Any]) -> None:
         changed = await self._connection.execute(update(device).where(device.c.device_id == device_id).values(values))
         if changed.rowcount != 1:
@@ -160,19 +217,39 @@ class Devices(Repository):
         lock = {"device_id": device_id, "read_only": int(new.read_only)}
         await self._connection.execute(insert(device_lock), lock)
 
+    async def check_unknown(self, credentials: Credentials) -> None:
+        """A host is the device's already when only one of the two says a port: which one is meant is not known here."""
+        port = credentials.parameters.get("port")
+        addresses = [a for a in (credentials.address, credentials.secondary_address) if a]
+        wanted = {endpoint(address, port) for address in addresses}
+        for other, address, (host, taken) in await self._endpoints(wanted):
+            if any(host == h and (not p or not taken or p == taken) for h, p in wanted):
+                raise InvalidRequest(
+                    f"{address} is an address of device {other.device_name!r} ({wire_id(other.device_id)}): "
+                    "probe that device instead",
+                    deviceId=wire_id(other.device_id),
+                )
+
     async def _check_addresses(self, device_id: int, addresses: Sequence[str | None], port: str | None) -> None:
         """Two entries for one unit would mean two locks for it."""
-        wanted = {_endpoint(address, port) for address in addresses if address}
+        wanted = {endpoint(address, port) for address in addresses if address}
+        for other, address, taken in await self._endpoints(wanted):
+            if taken in wanted and other.device_id != device_id:
+                raise AlreadyExists(
+                    f"{address} is already an address of device {other.device_name!r} ({wire_id(other.device_id)})"
+                )
+
+    async def _endpoints(self, wanted: set[tuple[str, str]]) -> list[tuple[Any, str, tuple[str, str]]]:
+        """Devices that have one of these hosts, with each of their addresses as it is written and as an endpoint."""
         query = select(
             device.c.device_id, device.c.device_name, device.c.address, device.c.secondary_address, device.c.parameters
-        ).where(device.c.device_id != device_id, or_(*(_same_host(host) for host, _ in sorted(wanted))))
+        ).where(or_(*(_same_host(host) for host, _ in sorted(wanted))))
+        found = []
         for other in await self._connection.execute(query.order_by(device.c.device_id)):
-            other_port = json.loads(other.parameters).get("port")
-            for address in (other.address, other.secondary_address):
-                if address and _endpoint(address, other_port) in wanted:
-                    raise AlreadyExists(
-                        f"{address} is already an address of device {other.device_name!r} ({wire_id(other.device_id)})"
-                    )
+            port = json.loads(other.parameters).get("port")
+            written = [address for address in (other.address, other.secondary_address) if address]
+            found += [(other, address, endpoint(address, port)) for address in written]
+        return found
 
     def _sealed(self, secrets: Mapping[str, str]) -> bytes:
         return self._secrets.seal(json.dumps(dict(secrets)).encode())
@@ -180,12 +257,6 @@ class Devices(Repository):
     def _opened(self, sealed: bytes) -> dict[str, str]:
         opened: dict[str, str] = json.loads(self._secrets.open(sealed))
         return opened
-
-
-def _endpoint(address: str, port: str | None) -> tuple[str, str]:
-    """Host and port; a port in the address wins over the device's own."""
-    host, own_port = split_address("address", address)
-    return joined_address(host, None), str(own_port) if own_port is not None else port or ""
 
 
 def _same_host(host: str) -> ColumnElement[bool]:

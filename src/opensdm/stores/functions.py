@@ -34,6 +34,12 @@ _DELETES = tuple(
     for sql in (
         f"DELETE FROM pending_change WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
         f"DELETE FROM configuration WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
+        f"DELETE FROM config_version WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
+        f"DELETE FROM config_use WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
+        f"DELETE FROM device_drift WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
+        f"DELETE FROM device_session WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
+        f"DELETE FROM task_progress WHERE task_id IN (SELECT task_id FROM task WHERE device_id IN {_DEVICES_OF})",  # noqa: S608
+        f"DELETE FROM task WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
         f"DELETE FROM lock_loss WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
         f"DELETE FROM device_lock WHERE device_id IN {_DEVICES_OF}",  # noqa: S608
         "DELETE FROM device WHERE nf_id = :nf_id",
@@ -42,7 +48,9 @@ _DELETES = tuple(
         "DELETE FROM device_group WHERE group_id = :nf_id",
     )
 )
-"""In the order that foreign keys ask for. Lock events and the audit trail stay: they tell what was."""
+"""In the order that foreign keys ask for. Lock events and the audit trail stay: they tell what was.
+
+Chunks that only these devices referred to go when versions are pruned."""
 
 
 class Functions(Devices, Groups):

@@ -16,6 +16,7 @@ from opensdm.stores.tables import user_account
 SESSIONS_KEPT_US = 7 * 24 * 3600 * SECOND_US
 CLAIMS_KEPT_US = 24 * 3600 * SECOND_US
 FAILURES_KEPT_US = 24 * 3600 * SECOND_US
+TASKS_KEPT_US = 30 * 24 * 3600 * SECOND_US
 ROWS_AT_ONCE = 2000
 """How many rows of one kind go in one transaction, so that none of them takes long."""
 
@@ -209,6 +210,15 @@ class SqlIdentity(Repository):
 
 
 _OLD_CLAIMS = "SELECT claim_id FROM claim WHERE state = 'ENDED' AND ended_us < :before_us ORDER BY claim_id LIMIT :rows"
+_OLD_TASKS = """
+    SELECT t.task_id FROM task t
+     WHERE t.started_us < :before_us
+       AND (t.ended_us < :before_us
+            OR t.ended_us IS NULL AND NOT EXISTS (
+                   SELECT 1 FROM claim c WHERE c.claim_id = t.claim_id AND c.state = 'RUNNING'))
+     ORDER BY t.started_us, t.task_id LIMIT :rows
+"""
+"""Ended, or left by a server that is gone."""
 _EXPIRE = (
     (
         text(
@@ -223,6 +233,8 @@ _EXPIRE = (
     ),
     (text(f"DELETE FROM claim_device WHERE claim_id IN ({_OLD_CLAIMS})"), CLAIMS_KEPT_US),  # noqa: S608
     (text(f"DELETE FROM claim WHERE claim_id IN ({_OLD_CLAIMS})"), CLAIMS_KEPT_US),  # noqa: S608
+    (text(f"DELETE FROM task_progress WHERE task_id IN ({_OLD_TASKS})"), TASKS_KEPT_US),  # noqa: S608
+    (text(f"DELETE FROM task WHERE task_id IN ({_OLD_TASKS})"), TASKS_KEPT_US),  # noqa: S608
     (
         text(
             """

@@ -12,11 +12,10 @@ from opensdm.core.inventory import wire_id
 from opensdm.core.lock import EventKind, LockEvent, LockRow
 from opensdm.core.ports import LockView, Page, RunningWork
 from opensdm.stores.identity import LIVE
-from opensdm.stores.repository import SECOND_US, Repository, parts
+from opensdm.stores.repository import SECOND_US, Repository, parts, sliced
 
 STALE_IDLE_S = 1800
 """A lock whose holder has done nothing for this long is shown as stale, even if that user never times out."""
-_EVERYTHING = 2**62
 
 _VIEWS = f"""
     SELECT v.*, coalesce(v.own_used_us, v.any_used_us) AS live_used_us
@@ -48,21 +47,23 @@ _COUNTS = {
     stale: text(f"SELECT count(*) FROM ({_VIEWS} WHERE {held} {_BY_HOLDER}) counted")  # noqa: S608
     for stale, held in _HELD.items()
 }
+NOT_OVER = """c.state <> 'ENDED'
+       AND (c.step_until_us > :now_us
+            OR c.state <> 'INTERRUPTED' AND NOT EXISTS (
+                   SELECT 1 FROM claim_device t JOIN device_lock l ON l.device_id = t.device_id
+                    WHERE t.claim_id = c.claim_id AND t.ticket < l.revoked))"""
+"""The condition under which a claim `c` is not over, by the same rule as `Board.over`: interrupted or fenced ones only
+until their step ends."""
 _RUNNING = text(
-    """
+    f"""
     SELECT on_device.device_id, c.operation, o.user_name, c.started_us, c.state, c.step_until_us
       FROM claim_device on_device
       JOIN claim c ON c.claim_id = on_device.claim_id
       JOIN user_account o ON o.user_id = c.owner_id
-     WHERE on_device.live = 1 AND on_device.device_id IN :devices AND c.state <> 'ENDED'
-       AND (c.step_until_us > :now_us
-            OR c.state <> 'INTERRUPTED' AND NOT EXISTS (
-                   SELECT 1 FROM claim_device t JOIN device_lock l ON l.device_id = t.device_id
-                    WHERE t.claim_id = c.claim_id AND t.ticket < l.revoked))
+     WHERE on_device.live = 1 AND on_device.device_id IN :devices AND {NOT_OVER}
      ORDER BY c.claim_id
-    """
+    """  # noqa: S608
 ).bindparams(bindparam("devices", expanding=True))
-"""Claims that are not over, by the same rule as `Board.over`: interrupted or fenced ones only until their step ends."""
 
 _EVENTS = text(
     """
@@ -99,13 +100,13 @@ class SqlLocks(Repository):
         if stale is None:
             del values["idle_since_us"]
         total = int(await self._connection.scalar(_COUNTS[stale], values))
-        rows = (await self._connection.execute(_LISTS[stale], values | _slice(page))).all()
+        rows = (await self._connection.execute(_LISTS[stale], values | sliced(page))).all()
         return await self._views(rows), total
 
     async def events(self, device_id: int, page: Page) -> tuple[list[LockEvent], int]:
         """The history of one device's lock, oldest first; it outlives the device."""
         total = int(await self._connection.scalar(_EVENT_COUNT, {"device_id": device_id}))
-        rows = await self._connection.execute(_EVENTS, {"device_id": device_id, **_slice(page)})
+        rows = await self._connection.execute(_EVENTS, {"device_id": device_id, **sliced(page)})
         return [_event(row) for row in rows], total
 
     async def standing(self, session_ids: Sequence[int]) -> Mapping[int, tuple[int, bool]]:
@@ -145,10 +146,6 @@ class SqlLocks(Repository):
                 work = RunningWork(row.operation, row.user_name, row.started_us, row.state, row.step_until_us)
                 found.setdefault(row.device_id, []).append(work)
         return found
-
-
-def _slice(page: Page) -> dict[str, int]:
-    return {"rows": _EVERYTHING if page.limit is None else page.limit, "first": page.offset}
 
 
 def lock_row(row: Any) -> LockRow:

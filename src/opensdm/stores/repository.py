@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECOND_US = 1_000_000
+_EVERYTHING = 2**62
 PART = 500
 """Members of one `IN` list: both databases bound the number of parameters of a statement."""
 
@@ -46,6 +47,11 @@ def paged(query: Select[Any], page: Page) -> Select[Any]:
     if page.limit is not None:
         query = query.limit(page.limit)
     return query.offset(page.offset) if page.offset else query
+
+
+def sliced(page: Page) -> dict[str, int]:
+    """One slice, for statements that end in `LIMIT :rows OFFSET :first`."""
+    return {"rows": _EVERYTHING if page.limit is None else page.limit, "first": page.offset}
 
 
 def matching(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:

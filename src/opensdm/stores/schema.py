@@ -84,11 +84,14 @@ def _current(connection: Connection) -> str | None:
 
 
 def _migrate_sqlite(url: str) -> str:
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.begin() as connection:
+    """All or nothing: Python's sqlite3 opens no transaction for `CREATE` and `DROP` by itself, so we say BEGIN."""
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    with engine.begin() as connection:
-        return _upgrade(connection)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reached = _upgrade(connection)
+        connection.exec_driver_sql("COMMIT")
+        return reached
 
 
 async def _migrate_postgres(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ class SecretBox:
             # The library's words would do no harm, but a key file's content never goes into a message.
             raise StoreUnavailable("the secret key file holds a line that is not a key") from None
         self._oldest = keys[-1]
+        self._digest_key = hmac.digest(self._oldest, b"opensdm content digest", "sha256")
 
     @classmethod
     def load(cls, path: Path) -> SecretBox:
@@ -56,6 +58,10 @@ class SecretBox:
             raise StoreUnavailable(
                 "a stored secret cannot be opened with this secret key file; use the one it was written with"
             ) from None
+
+    def digest(self, content: bytes, size: int = 20) -> bytes:
+        """Tells contents apart and, to whom the key is missing, nothing of them. Adding a key keeps it."""
+        return hashlib.blake2b(content, digest_size=size, key=self._digest_key).digest()
 
     def key_check(self) -> str:
         """Tells key files apart and tells nothing of the key. Taken from the oldest: adding a key keeps it."""

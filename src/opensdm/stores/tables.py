@@ -220,6 +220,7 @@ claim_device = Table(
     Column("ticket", Big, nullable=False),
     Column("live", SmallInteger, nullable=False, server_default=text("1"), comment="0 once the claim has ENDED"),
     Index("claim_live_by_device", "device_id", sqlite_where=text("live = 1"), postgresql_where=text("live = 1")),
+    Index("claim_by_device", "device_id", "claim_id"),
 )
 
 node = Table(
@@ -293,9 +294,63 @@ configuration = Table(
     "configuration",
     metadata,
     Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
-    Column("version", Big, nullable=False),
+    Column("version", Big, nullable=False, comment="the config_version that is our copy"),
     Column("loaded_us", Big, nullable=False),
-    Column("body", LargeBinary, nullable=False, comment="encrypted, compressed JSON"),
+    Column("body", LargeBinary, nullable=False, comment="our copy as schema 0001 kept it, until the next version"),
+)
+
+config_version = Table(
+    "config_version",
+    metadata,
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("number", Big, primary_key=True, autoincrement=False),
+    Column("taken_us", Big, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("software_version", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("torn", SmallInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("elements", Integer, nullable=False),
+    Column("manifest", Text, nullable=False, comment="JSON: types with their chunks, [path, [[digest, count], ...]]"),
+)
+
+config_chunk = Table(
+    "config_chunk",
+    metadata,
+    Column("digest", Text, primary_key=True, comment="keyed: tells nothing of the content"),
+    Column("body", LargeBinary, nullable=False, comment="encrypted, compressed JSON: elements of one type"),
+    comment="What configurations are made of, each piece once, however many versions hold it.",
+)
+
+config_use = Table(
+    "config_use",
+    metadata,
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("digest", Text, ForeignKey("config_chunk.digest"), primary_key=True),
+    Index("config_use_by_digest", "digest"),
+    comment="Which chunks the versions of a device refer to, so that those nobody does can go.",
+)
+
+device_drift = Table(
+    "device_drift",
+    metadata,
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("found_us", Big, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("changed", Text, nullable=False, comment="JSON: type path and key of each, [path, [key, ...]]"),
+    Column("locked_by", Text),
+    Column("version", Big),
+)
+
+device_session = Table(
+    "device_session",
+    metadata,
+    Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False, comment="encrypted"),
+    Column("at_us", Big, nullable=False),
+    comment="Sessions of ours on devices that may have been left there.",
 )
 
 pending_change = Table(
@@ -303,9 +358,42 @@ pending_change = Table(
     metadata,
     Column("user_id", Big, ForeignKey("user_account.user_id"), primary_key=True, autoincrement=False),
     Column("device_id", Big, ForeignKey("device.device_id"), primary_key=True, autoincrement=False),
+    Column("change_set", Text, primary_key=True, server_default=text("''")),
     Column("path", Text, primary_key=True),
     Column("element_key", Text, primary_key=True, comment="JSON list of key values"),
     Column("body", LargeBinary, nullable=False, comment="encrypted JSON: before and after"),
     Column("at_us", Big, nullable=False),
     Index("pending_change_by_device", "device_id"),
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("task_id", Text, primary_key=True, comment="the id of the request that began it"),
+    Column("operation", Text, nullable=False),
+    Column("device_id", Big, ForeignKey("device.device_id"), nullable=False),
+    Column("user_id", Big, ForeignKey("user_account.user_id"), nullable=False),
+    Column("claim_id", Big, nullable=False, comment="claims go before their tasks do"),
+    Column("started_us", Big, nullable=False),
+    Column("ended_us", Big),
+    Column("state", Text, nullable=False),
+    Column("cancel_asked", SmallInteger, nullable=False, server_default=text("0")),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("result", LargeBinary, comment="encrypted, compressed JSON"),
+    Index("task_by_device", "device_id"),
+    Index("task_by_time", "started_us"),
+)
+
+task_progress = Table(
+    "task_progress",
+    metadata,
+    Column("task_id", Text, ForeignKey("task.task_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", Big, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("done", Integer),
+    Column("total", Integer),
 )

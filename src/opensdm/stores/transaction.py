@@ -10,6 +10,7 @@ from opensdm.stores.identity import SqlIdentity
 from opensdm.stores.inventory import SqlInventory
 from opensdm.stores.locks import SqlLocks
 from opensdm.stores.nodes import SqlNodes
+from opensdm.stores.tasks import SqlTasks
 
 if TYPE_CHECKING:
     from opensdm.stores.database import Connection
@@ -37,6 +38,10 @@ class StoreTransaction:
     @property
     def configurations(self) -> SqlConfigurations:
         return SqlConfigurations(self._connection, self.now_us, self._secrets)
+
+    @property
+    def tasks(self) -> SqlTasks:
+        return SqlTasks(self._connection, self.now_us, self._secrets)
 
     @property
     def locks(self) -> SqlLocks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opensdm.core.element import AttributeType, Element, ElementType, Schema
 from opensdm.core.staging import PendingChange
-from opensdm.testing.store import OpenStore
+from opensdm.testing.store import NOTE, OpenStore
 
 REALM = Element(
     "realmConfig",
@@ -20,10 +20,10 @@ class ConfigurationContract:
     async def test_a_configuration_comes_back_as_it_was(self, store: OpenStore) -> None:
         device_id = (await store.add_device("edge-a", "192.0.2.1")).device_id
         assert await store.read(lambda tx: tx.configurations.configuration(device_id)) is None
-        saved = await store.write(lambda tx: tx.configurations.save_configuration(device_id, [REALM, NARROWER]))
+        saved = await store.write(lambda tx: tx.configurations.save_configuration(device_id, [REALM, NARROWER], NOTE))
         assert (saved.version, saved.elements) == (1, (REALM, NARROWER))
         assert await store.read(lambda tx: tx.configurations.configuration(device_id)) == saved
-        again = await store.write(lambda tx: tx.configurations.save_configuration(device_id, [NARROWER]))
+        again = await store.write(lambda tx: tx.configurations.save_configuration(device_id, [NARROWER], NOTE))
         assert (again.version, again.elements) == (2, (NARROWER,))
 
     async def test_a_schema_comes_back_as_it_was(self, store: OpenStore) -> None:

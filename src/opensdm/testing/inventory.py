@@ -13,7 +13,7 @@ from opensdm.core.lock import EventKind, Guard, Locked, Refused, TakeLock
 from opensdm.core.operations import Scope
 from opensdm.core.ports import DeviceFacts, NewDevice, Page, Transaction
 from opensdm.core.submission import Submission, Target
-from opensdm.testing.store import OpenStore, actor
+from opensdm.testing.store import NOTE, OpenStore, actor
 
 EVERYTHING = Page()
 
@@ -244,7 +244,7 @@ class InventoryContract:
         alice = await store.add_user("alice")
         device = await store.add_device("edge-a", "192.0.2.1")
         assert isinstance(await store.decide(TakeLock(actor(alice), frozenset(), "work"), device.device_id), Locked)
-        await store.write(lambda tx: tx.configurations.save_configuration(device.device_id, []))
+        await store.write(lambda tx: tx.configurations.save_configuration(device.device_id, [], NOTE))
 
         async def delete(tx: Transaction) -> None:
             await tx.inventory.delete_function(device.nf_id)
@@ -334,7 +334,7 @@ class InventoryContract:
         await store.write(lambda tx: tx.inventory.set_polled(device_id, reachable=False, facts=None, error="no answer"))
         await store.write(lambda tx: tx.inventory.set_assigned(device_id, True))
         await store.write(lambda tx: tx.inventory.set_operation(device_id, last_operation="Load", status="In Sync"))
-        configuration = await store.write(lambda tx: tx.configurations.save_configuration(device_id, []))
+        configuration = await store.write(lambda tx: tx.configurations.save_configuration(device_id, [], NOTE))
         device = await store.read(lambda tx: tx.inventory.device(device_id))
         assert (device.reachable, device.serial_number, device.software_version) == (False, "42", "SCZ910")
         assert (device.poll_error, device.assigned, device.last_operation) == ("no answer", True, "Load")

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import text
 
 from opensdm.core.identity import User
 from opensdm.core.inventory import Device
@@ -14,6 +16,7 @@ from opensdm.core.lock import Actor, Answer, Request
 from opensdm.core.operations import Scope
 from opensdm.core.ports import Effect, NewDevice, Transaction
 from opensdm.core.submission import AuditDraft, Submission, Target
+from opensdm.core.versions import Source, VersionNote
 from opensdm.stores.database import Connection, Database, open_database
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.recovery import recover
@@ -24,14 +27,16 @@ from opensdm.stores.transaction import StoreTransaction
 T = TypeVar("T")
 
 SECOND_US = 1_000_000
+NOTE = VersionNote(Source.LOAD, "alice", "r-1", "SCZ910", "as it was")
 
 
 @dataclass(slots=True)
 class OpenStore:
-    """An open database with its ledger. `ahead_s` moves the clock that repositories see."""
+    """An open database with its ledger and its keys. `ahead_s` moves the clock that repositories see."""
 
     database: Database
     ledger: Ledger
+    keys: Path
     ahead_s: float = 0
 
     async def write(self, effect: Effect[T]) -> T:
@@ -45,6 +50,22 @@ class OpenStore:
             return await query(await self._transaction(connection))
 
         return await self.database.query(work)
+
+    async def rows(self, sql: str, **values: object) -> list[Any]:
+        """What the database itself holds, beside the repositories."""
+
+        async def work(connection: Connection) -> list[Any]:
+            return list((await connection.execute(text(sql), values)).all())
+
+        return await self.database.query(work)
+
+    async def restart(self) -> None:
+        """A new run of the node on the same database, with the keys read from their file."""
+        await self.ledger.stop()
+        await self.database.close()
+        self.database = open_database(self.database.url, SecretBox.load(self.keys))
+        self.ledger = Ledger(self.database, (await recover(self.database, "node-1", "192.0.2.200")).incarnation)
+        self.ledger.start()
 
     async def decide(self, request: Request, *devices: int, audit: AuditDraft | None = None) -> Answer:
         """Have the ledger decide a lock request."""
@@ -95,8 +116,9 @@ async def open_store(url: str, directory: Path) -> AsyncIterator[OpenStore]:
     database = open_database(url, SecretBox.create(directory / "secret.key"))
     ledger = Ledger(database, (await recover(database, "node-1", "192.0.2.200")).incarnation)
     ledger.start()
+    store = OpenStore(database, ledger, directory / "secret.key")
     try:
-        yield OpenStore(database, ledger)
+        yield store
     finally:
-        await ledger.stop()
-        await database.close()
+        await store.ledger.stop()
+        await store.database.close()

@@ -1,0 +1,123 @@
+"""A user's staged changes as a whole: shown, discarded, and based anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from opensdm.core.difference import Difference, differences, masked
+from opensdm.core.element import Element, Schema
+from opensdm.core.errors import RebaseConflict
+from opensdm.core.operations import DiscardChanges, ListChangeSets, Prefer, RebaseChanges, ShowPendingChanges
+from opensdm.core.ports import Transaction, Work
+from opensdm.core.rebase import Clash, Rebased, rebase
+from opensdm.core.results import ChangesShown, RebaseReply
+from opensdm.core.staging import ChangeSet, PendingChange, check_set_name
+from opensdm.handlers.aside import aside
+from opensdm.handlers.loaded import changed_types, loaded
+from opensdm.handlers.staleness import MAX_DIFFERENCES, named
+
+
+async def show_pending_changes(operation: ShowPendingChanges, work: Work) -> ChangesShown:
+    check_set_name(operation.change_set)
+
+    async def query(transaction: Transaction) -> tuple[list[PendingChange], Schema | None]:
+        device = await transaction.inventory.device(operation.device_id)
+        changes = await transaction.configurations.changes(
+            work.session.user_id, operation.device_id, operation.change_set
+        )
+        return changes, await transaction.configurations.schema(device.platform, device.software_version)
+
+    changes, schema = await work.read(query)
+    return await aside(_shown, schema, changes)
+
+
+async def list_change_sets(operation: ListChangeSets, work: Work) -> tuple[ChangeSet, ...]:
+    async def query(transaction: Transaction) -> list[ChangeSet]:
+        await transaction.inventory.device(operation.device_id)
+        return await transaction.configurations.change_sets(work.session.user_id, operation.device_id)
+
+    return tuple(await work.read(query))
+
+
+async def discard_changes(operation: DiscardChanges, work: Work) -> None:
+    """The caller's own changes only, of one change set."""
+    check_set_name(operation.change_set)
+
+    async def effect(transaction: Transaction) -> None:
+        await transaction.inventory.device(operation.device_id)
+        await transaction.configurations.discard_changes(
+            work.session.user_id, operation.device_id, operation.change_set
+        )
+
+    await work.commit(effect)
+
+
+async def rebase_changes(operation: RebaseChanges, work: Work) -> RebaseReply:
+    """Lay the caller's changes over our present copy. Raises RebaseConflict, and changes nothing, where both sides
+    changed an attribute and the caller prefers neither.
+    """
+    user_id, device_id, change_set = work.session.user_id, operation.device_id, operation.change_set
+
+    async def effect(transaction: Transaction) -> tuple[Rebased, Schema]:
+        view = await loaded(transaction, device_id, user_id, change_set, changed_types)
+        done = rebase(view.schema, view.configuration.elements, view.changes, operation.prefer)
+        if done.clashes and operation.prefer is Prefer.NONE:
+            raise _conflict(done.clashes)
+        for change in (*done.dropped, *done.changes):
+            await transaction.configurations.put_change(user_id, device_id, change, change_set)
+        return done, view.schema
+
+    done, schema = await work.commit(effect)
+    return RebaseReply(tuple(shown_change(schema, c) for c in done.changes), done.clashes, len(done.dropped))
+
+
+def _conflict(clashes: Sequence[Clash]) -> RebaseConflict:
+    return RebaseConflict(
+        f"both sides changed the same: {named((c.path, c.key) for c in clashes)}; nothing was rebased. "
+        "Say whose values to take, mine or theirs, or stage these elements anew",
+        conflicts=[shown_clash(clash) for clash in clashes[:MAX_DIFFERENCES]],
+        total=len(clashes),
+    )
+
+
+def shown_clash(clash: Clash) -> dict[str, object]:
+    """A clash as the typed fact of an error."""
+    return {
+        "elementTypePath": clash.path, "key": list(clash.key), "attribute": clash.attribute, "base": clash.base,
+        "mine": clash.mine, "theirs": clash.theirs,
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------- showing
+
+
+def staged_differences(schema: Schema, changes: Sequence[PendingChange]) -> list[Difference]:
+    """What changes do, attribute by attribute; secrets are masked."""
+    return [d for c in changes for d in differences(schema, c.before, c.after)]
+
+
+def shown_change(schema: Schema | None, change: PendingChange) -> PendingChange:
+    return replace(change, before=_shown_element(schema, change.before), after=_shown_element(schema, change.after))
+
+
+def _shown(schema: Schema | None, changes: Sequence[PendingChange]) -> ChangesShown:
+    found = () if schema is None else staged_differences(schema, [c for c in changes if c.path in schema.types])
+    return ChangesShown(tuple(shown_change(schema, change) for change in changes), tuple(found))
+
+
+def _shown_element(schema: Schema | None, element: Element | None) -> Element | None:
+    """Without the schema nobody can tell which values are secret, so none is shown."""
+    if element is None:
+        return None
+    if schema is None or element.path not in schema.types:
+        return Element(element.path)
+    return masked(schema, element)
+
+
+HANDLERS_HERE = {
+    ShowPendingChanges: show_pending_changes,
+    ListChangeSets: list_change_sets,
+    DiscardChanges: discard_changes,
+    RebaseChanges: rebase_changes,
+}

@@ -10,9 +10,11 @@ from opensdm.doors.rest.media import (
     Medium,
     NotAcceptable,
     Unsupported,
+    asked_text,
     default_medium,
     reply_medium,
     request_medium,
+    text_type,
 )
 
 XML, JSON = Medium.XML, Medium.JSON
@@ -105,3 +107,33 @@ def test_an_undeclared_type_is_told_by_the_first_character(body: bytes, expected
 def test_any_header_gets_an_answer(header: str, request: Medium | None, version: tuple[int, int]) -> None:
     assert isinstance(reply_medium(header, request, version), (Medium, NotAcceptable))
     assert isinstance(request_medium(header, version, b""), (Medium, Unsupported))
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("text/csv", "text/csv"),
+        ("Text/CSV; charset=utf-8", "text/csv"),
+        ("text/csv;q=0.9, */*;q=0.8", "text/csv"),
+        ("application/json, text/csv", "text/csv"),
+        ("application/json, text/csv;q=0.9", None),
+        ("text/csv;q=0", None),
+        ("text/csv;q=many", None),
+        ("text/*", None),
+        ("*/*", None),
+        ("text/html,application/xml;q=0.9,*/*;q=0.8", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_further_types_are_asked_for_by_name(accept: str | None, expected: str | None) -> None:
+    assert asked_text(accept, ("text/csv",)) == expected
+    assert asked_text(accept, ()) is None
+
+
+def test_further_types_of_bodies() -> None:
+    read = ("text/csv",)
+    assert text_type("text/csv", read) == text_type('Text/CSV; header=present; charset="UTF-8"', read) == "text/csv"
+    assert text_type("application/json", read) is text_type(None, read) is text_type("text/csv", ()) is None
+    refused = text_type("text/csv; charset=utf-16", read)
+    assert isinstance(refused, Unsupported) and "utf-16" in refused.message

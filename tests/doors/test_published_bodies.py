@@ -28,6 +28,23 @@ READS: list[tuple[Shape, str, dict[str, Any]]] = [
         {"userName": "ops1", "password": "s3cret"},
     ),
     (resources.DEVICE_ACTION, "<deviceAction><type>Lock</type></deviceAction>", {"type": "Lock"}),
+    (resources.PUSH_ACTION, '{"type":"SaveActivateConfig"}', {"type": "SaveActivateConfig"}),
+    (
+        resources.ELEMENT_TYPE_REQUEST,
+        "<elementTypeRequest><elementTypePath>realmConfig</elementTypePath></elementTypeRequest>",
+        {"elementTypePath": "realmConfig"},
+    ),
+    (
+        resources.ATTRIBUTE_TYPE_REQUEST,
+        "<attributeTypeRequest><attributeName>access</attributeName>"
+        "<elementTypePath>accessControl</elementTypePath></attributeTypeRequest>",
+        {"attributeName": "access", "elementTypePath": "accessControl"},
+    ),
+    (
+        resources.ATTRIBUTE_TYPE_REQUEST,
+        '{"attributeName":"access","elementTypePath":"accessControl"}',
+        {"attributeName": "access", "elementTypePath": "accessControl"},
+    ),
     (resources.DEVICE_GROUP_ACTION, "<deviceGroupAction><type>Lock</type></deviceGroupAction>", {"type": "Lock"}),
     (
         resources.CONFIG_ELEMENT,
@@ -152,6 +169,47 @@ SNMP_MODE = {
     "name": "snmp.mode", "value": "v1v2", "description": "SNMP mode", "readOnly": True,
     "valueType": "SingleSelection", "validLists": {"valueList": ["v1v2", "v3"]},
 }  # fmt: skip
+ATTRIBUTE = {
+    "valueType": "string", "name": "mode", "cliName": "mode", "key": False, "required": True, "defaultValue": "a",
+    "delimiter": ",", "enumeratedValues": ["a", "b"], "regExpPattern": ["[ab]"], "referredElementType": "realmConfig",
+    "referredValues": ["r1"], "validNumericRange": [{"min": 1, "max": 9}], "suggestedValues": ["a"],
+}  # fmt: skip
+ATTRIBUTE_XML = (
+    "<cliName>mode</cliName><defaultValue>a</defaultValue><delimiter>,</delimiter><enumeratedValues>a"
+    "</enumeratedValues><enumeratedValues>b</enumeratedValues><key>false</key><name>mode</name><referredElementType>"
+    "realmConfig</referredElementType><referredValues>r1</referredValues><regExpPattern>[ab]</regExpPattern>"
+    "<required>true</required><suggestedValues>a</suggestedValues><validNumericRange><min>1</min><max>9</max>"
+    "</validNumericRange><valueType>string</valueType>"
+)
+ATTRIBUTE_JSON = (
+    '{"cliName":"mode","defaultValue":"a","delimiter":",","enumeratedValues":["a","b"],"key":false,"name":"mode",'
+    '"referredElementType":"realmConfig","referredValues":["r1"],"regExpPattern":["[ab]"],"required":true,'
+    '"suggestedValues":["a"],"validNumericRange":[{"min":1,"max":9}],"valueType":"string"}'
+)
+RESULT = {
+    "taskId": "T17", "status": "SUCCESS", "action": "SaveActivateConfig", "errorMessage": "e",
+    "validationErrorMessage": "v", "isDeviceFirmwareChangedFailure": "false",
+    **{f"is{step}Success": "SUCCESS" for step in ("ActivateConfig", "Create", "IntegrityCheck", "Lock", "SaveConfig")},
+    **{f"is{step}Success": "SUCCESS" for step in ("Unlock", "Validation")},
+    **{f"is{step}Success": "Not Applicable" for step in ("EraseCache", "RestoreConfig")},
+}  # fmt: skip
+RESULT_XML = (
+    "<action>SaveActivateConfig</action><errorMessage>e</errorMessage>"
+    "<isActivateConfigSuccess>SUCCESS</isActivateConfigSuccess><isCreateSuccess>SUCCESS</isCreateSuccess>"
+    "<isDeviceFirmwareChangedFailure>false</isDeviceFirmwareChangedFailure><isEraseCacheSuccess>Not Applicable"
+    "</isEraseCacheSuccess><isIntegrityCheckSuccess>SUCCESS</isIntegrityCheckSuccess><isLockSuccess>SUCCESS"
+    "</isLockSuccess><isRestoreConfigSuccess>Not Applicable</isRestoreConfigSuccess><isSaveConfigSuccess>SUCCESS"
+    "</isSaveConfigSuccess><isUnlockSuccess>SUCCESS</isUnlockSuccess><isValidationSuccess>SUCCESS"
+    "</isValidationSuccess><status>SUCCESS</status><taskId>T17</taskId>"
+    "<validationErrorMessage>v</validationErrorMessage>"
+)
+RESULT_JSON = (
+    '{"action":"SaveActivateConfig","errorMessage":"e","isActivateConfigSuccess":"SUCCESS","isCreateSuccess":"SUCCESS",'
+    '"isDeviceFirmwareChangedFailure":"false","isEraseCacheSuccess":"Not Applicable",'
+    '"isIntegrityCheckSuccess":"SUCCESS","isLockSuccess":"SUCCESS","isRestoreConfigSuccess":"Not Applicable",'
+    '"isSaveConfigSuccess":"SUCCESS","isUnlockSuccess":"SUCCESS","isValidationSuccess":"SUCCESS","status":"SUCCESS",'
+    '"taskId":"T17","validationErrorMessage":"v"}'
+)
 PAGE = {"limitation": 50, "numberOfElements": 1, "offset": 1, "total": 1}
 
 WRITES: list[tuple[Shape, dict[str, Any], str, str, str]] = [
@@ -206,6 +264,20 @@ WRITES: list[tuple[Shape, dict[str, Any], str, str, str]] = [
      "<elementTypePath>realmConfig</elementTypePath></configElement>",
      '{"attributes":{"attribute":[{"name":"id","value":"r1"}]},"childrenElements":{"childrenElement":'
      '[{"elementTypePath":"c"}]},"elementTypePath":"realmConfig"}'),
+    (resources.ELEMENT_TYPES,
+     {"elementTypes": [{"name": "realmConfig", "elementTypePath": "realmConfig", "keys": ["id"]}]}, "nested",
+     "<elementTypes><elementType><elementTypePath>realmConfig</elementTypePath><name>realmConfig</name></elementType>"
+     "</elementTypes>", '{"elementType":[{"elementTypePath":"realmConfig","name":"realmConfig"}]}'),
+    (resources.ATTRIBUTE_METADATA, ATTRIBUTE, "flat",
+     f"<attributeMetadata>{ATTRIBUTE_XML}</attributeMetadata>", ATTRIBUTE_JSON),
+    (resources.ELEMENT_METADATA,
+     {"subElement": [{"multiple": True, "elementTypePath": "a/b"}], "attributeMetadata": [ATTRIBUTE],
+      "softwareVersion": "SCZ910"}, "flat",
+     f"<elementMetadata><attributeMetadata>{ATTRIBUTE_XML}</attributeMetadata><subElement><elementTypePath>a/b"
+     "</elementTypePath><multiple>true</multiple></subElement></elementMetadata>",
+     f'{{"attributeMetadata":[{ATTRIBUTE_JSON}],"subElement":[{{"elementTypePath":"a/b","multiple":true}}]}}'),
+    (resources.SAVE_ACTIVATE_RESULT, RESULT | {"holds": [{"elementTypePath": "a", "state": "old"}]}, "flat",
+     f"<saveActivateResult>{RESULT_XML}</saveActivateResult>", RESULT_JSON),
     (resources.SERVER_INFO, {"clusterMembers": [{"name": "n", "downTime": "NA", "heartBeatCount": 5}]}, "nested",
      "<serverInfo><clusterMembers><clusterMember><downTime>NA</downTime><heartBeatCount>5</heartBeatCount>"
      "<name>n</name></clusterMember></clusterMembers></serverInfo>",

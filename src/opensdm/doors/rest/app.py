@@ -13,11 +13,25 @@ import structlog
 
 from opensdm.core.errors import Forbidden, HouseRuleBroken, InvalidRequest, NotFound, SdmError
 from opensdm.doors.errors import MethodNotAllowed, NotAcceptable, TransportError
-from opensdm.doors.rest import admin, audit, configuration, functions, inventory, locks, query
-from opensdm.doors.rest.body import body_medium, read_body, read_values
+from opensdm.doors.rest import (
+    admin,
+    audit,
+    bulk,
+    configuration,
+    elements,
+    functions,
+    inventory,
+    locks,
+    probe,
+    query,
+    schema,
+    tasks,
+    versions,
+)
+from opensdm.doors.rest.body import body_medium, body_text, read_body, read_values
 from opensdm.doors.rest.errors import ErrorReply, Exchange, answer, answer_bug, sent_path
 from opensdm.doors.rest.extensions import ERROR
-from opensdm.doors.rest.media import OWN_VERSION, Version, default_medium, reply_medium
+from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_medium, reply_medium
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
 from opensdm.doors.rest.next_steps import base_url
 from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find
@@ -32,7 +46,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *admin.ENDPOINTS,
     *inventory.ENDPOINTS,
     *functions.ENDPOINTS,
+    *bulk.ENDPOINTS,
+    *probe.ENDPOINTS,
     *configuration.ENDPOINTS,
+    *schema.ENDPOINTS,
+    *elements.ENDPOINTS,
+    *versions.ENDPOINTS,
+    *tasks.ENDPOINTS,
     *locks.ENDPOINTS,
     *audit.ENDPOINTS,
 )
@@ -134,7 +154,7 @@ class _Door:
         own = version >= OWN_VERSION
         if endpoint.changes:
             _check_site(req)
-        values = await self._values(req, exchange, endpoint, version)
+        values, text = await self._values(req, exchange, endpoint, version)
         exchange.caller = caller = Caller(
             DOOR, req.remote_addr, exchange.request_id, token_of(req.get_header("Cookie"))
         )
@@ -151,21 +171,29 @@ class _Door:
             epoch=_epoch(req, values) if own else None,
             minimal=own and _MINIMAL.search(req.get_header("Prefer") or "") is not None,
             secure=self._secure(req),
+            text=text,
+            wanted=exchange.wanted,
+            last_event_id=req.get_header("Last-Event-ID"),
         )
 
     async def _values(
         self, req: falcon.asgi.Request, exchange: Exchange, endpoint: Endpoint, version: Version
-    ) -> Mapping[str, Any]:
+    ) -> tuple[Mapping[str, Any], str | None]:
+        """The fields of the body; or its text, where the endpoint reads the type it came in as such."""
         if endpoint.body is None:
-            return {}
+            return {}, None
         body = await read_body(req, self.settings)
         if not body.strip():
             # Nothing was sent: the example is in the type the caller announces, or else expects.
-            medium = exchange.medium if not req.content_type else body_medium(req, body, version)
+            named = req.content_type and body_text(req, b"", endpoint.reads) is None
+            medium = body_medium(req, body, version) if named else exchange.medium
             raise endpoint.body.missing(medium)
+        text = body_text(req, body, endpoint.reads)
+        if text is not None:
+            return {}, text
         exchange.sent = body_medium(req, body, version)
         self._check_accept(req, exchange)
-        return read_values(endpoint.body, body, exchange.sent, version, self.settings)
+        return read_values(endpoint.body, body, exchange.sent, version, self.settings), None
 
     # ---------------------------------------------------------------------------------- the exchange
 
@@ -195,6 +223,10 @@ class _Door:
 
     def _check_accept(self, req: falcon.asgi.Request, exchange: Exchange) -> None:
         """Settle the reply's type, once more when the request's own type is known."""
+        offered = exchange.endpoint.offers if exchange.endpoint is not None and exchange.exact else ()
+        exchange.wanted = asked_text(req.get_header("Accept"), offered)
+        if exchange.wanted is not None:
+            return
         found = reply_medium(req.get_header("Accept"), exchange.sent, exchange.version or FIRST)
         if isinstance(found, NoMedium):
             raise NotAcceptable(found.message)
@@ -215,6 +247,10 @@ class _Door:
             version = exchange.version or FIRST
             resp.data = reply.shape.write(reply.values, exchange.medium, version=version, lists=self.settings.lists)
             resp.content_type = exchange.medium.value
+        elif reply.text is not None:
+            resp.data, resp.content_type = reply.text.encode("utf-8", "replace"), reply.text_type
+        elif reply.events is not None:
+            resp.sse = reply.events
 
     def _write_error(self, resp: falcon.asgi.Response, error: ErrorReply, exchange: Exchange) -> None:
         resp.status = error.status

@@ -10,10 +10,10 @@ import falcon.asgi
 
 from opensdm.core.errors import MalformedBody
 from opensdm.doors.errors import RequestTooSlow, UnsupportedMedia
-from opensdm.doors.rest.media import OWN_VERSION, Medium, Unsupported, Version, request_medium
+from opensdm.doors.rest.media import OWN_VERSION, Medium, Unsupported, Version, request_medium, text_type
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.doors.rest.shapes import Shape
-from opensdm.doors.xml import BodyTooLarge
+from opensdm.doors.xml import BodyTooLarge, require_utf8
 
 
 async def read_body(req: falcon.asgi.Request, settings: RestSettings) -> bytes:
@@ -35,14 +35,33 @@ async def read_body(req: falcon.asgi.Request, settings: RestSettings) -> bytes:
     return bytes(received)
 
 
+def body_text(req: falcon.asgi.Request, body: bytes, read: tuple[str, ...]) -> str | None:
+    """A body in one of the types that are read besides XML and JSON; None for any other.
+
+    Raises UnsupportedMedia, WrongCharset.
+    """
+    found = text_type(req.content_type, read)
+    if found is None:
+        return None
+    _check_coding(req)
+    if isinstance(found, Unsupported):
+        raise UnsupportedMedia(found.message)
+    require_utf8(body)
+    return body.decode("utf-8-sig")
+
+
+def _check_coding(req: falcon.asgi.Request) -> None:
+    coding = req.get_header("Content-Encoding")
+    if coding is not None and coding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMedia(f"the content coding {coding[:40]!r} is not read; send the body as it is")
+
+
 def body_medium(req: falcon.asgi.Request, body: bytes, version: Version) -> Medium:
     """The type of a body that is there. Raises UnsupportedMedia.
 
     Published clients that leave `Content-Type` out are understood by the body's first character; ours say it.
     """
-    coding = req.get_header("Content-Encoding")
-    if coding is not None and coding.strip().lower() not in ("", "identity"):
-        raise UnsupportedMedia(f"the content coding {coding[:40]!r} is not read; send the body as it is")
+    _check_coding(req)
     declared = req.content_type
     if version >= OWN_VERSION and not (declared or "").strip():
         raise UnsupportedMedia("the request has a body but no Content-Type")

@@ -1,34 +1,41 @@
-"""Managed devices, staged edits and the push: C1 to C6, C10, C12 to C17."""
+"""Managed devices and the push: C1 to C6; at v1.4 what a push would do, and the way out of stale changes."""
 
 from __future__ import annotations
 
-from opensdm.core.element import Element
 from opensdm.core.errors import InvalidRequest, NotFound
 from opensdm.core.inventory import DEVICE_FILTERS
 from opensdm.core.operations import (
-    AddElement,
     AssignDevice,
-    DeleteElement,
-    DiscardChanges,
+    CheckSync,
     ListDevices,
-    ListElements,
     LoadConfiguration,
+    Prefer,
+    PreviewPush,
     PushAction,
     PushChanges,
-    RetrieveElement,
+    RebaseChanges,
     ShowDevice,
-    ShowPendingChanges,
     UnassignDevice,
-    UpdateElement,
 )
-from opensdm.core.results import ChangesShown, DeviceShown, ElementsShown, Listing, PushReply
-from opensdm.doors.rest import replies, requests, resources
-from opensdm.doors.rest.listing import listed, listed_whole
+from opensdm.core.results import (
+    DeviceShown,
+    Listing,
+    PushPreview,
+    PushReply,
+    RebaseReply,
+    SyncReport,
+    TaskStarted,
+)
+from opensdm.doors.rest import history_shapes, provisioning_shapes, replies, requests, resources
+from opensdm.doors.rest.diff import diff
+from opensdm.doors.rest.history_replies import task_started
+from opensdm.doors.rest.listing import listed
+from opensdm.doors.rest.media import OWN_VERSION
+from opensdm.doors.rest.provisioning_replies import push_preview, rebase_result, save_activate_result, sync_report
 from opensdm.doors.rest.query import PAGING, filters, page
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
 
 DEVICES = "/configuration/devices"
-CONFIGS = "/configuration/deviceConfigs/{device_id}"
 PUSH_ACTIONS = tuple(action.value for action in PushAction)
 
 
@@ -80,69 +87,48 @@ async def load_configuration(call: Call) -> Reply:
 
 
 async def push(call: Call) -> Reply:
-    """A push that began is answered 200, with flags that say how far it came."""
+    """A push that began is answered 200, with flags that say how far it came; as a task 202, as soon as it began."""
     action = PushAction(requests.action(call, *PUSH_ACTIONS))
-    reply: PushReply = await call.execute(PushChanges(device_id=call.id("device_id"), action=action))
-    return Reply.of(resources.SAVE_ACTIVATE_RESULT, replies.save_activate_result(reply))
-
-
-async def list_elements(call: Call) -> Reply:
-    asked = page(call)
-    operation = ListElements(
-        device_id=call.id("device_id"),
-        element_path=call.query.get("elementTypePath", "").strip(),
-        offset=asked.offset,
-        limit=asked.limit,
-    )
-    if not operation.element_path:
-        raise InvalidRequest(
-            "which elements? Say so with elementTypePath, as in ?elementTypePath=realmConfig", field="elementTypePath"
+    device_id, change_set = call.id("device_id"), requests.named_set(call, call.body.get("changeSet"))
+    as_task = call.body.get("asTask") or False
+    if call.body.get("dryRun"):
+        if as_task:
+            requests.refuse(call, "dryRun and asTask exclude each other: a dry run is over at once", field="asTask")
+        preview: PushPreview = await call.execute(
+            PreviewPush(device_id=device_id, action=action, change_set=change_set)
         )
-    shown: ElementsShown = await call.execute(operation)
-    wire = map(replies.config_element, shown.items)
-    return listed(resources.CONFIG_ELEMENTS, "configElements", wire, asked, shown.total)
-
-
-async def add_element(call: Call) -> Reply:
-    operation = AddElement(device_id=call.id("device_id"), element=requests.element(call), parent=requests.parent(call))
-    return _element(await call.execute(operation))
-
-
-async def retrieve_element(call: Call) -> Reply:
-    operation = RetrieveElement(
-        device_id=call.id("device_id"), element=requests.element(call), parent=requests.parent(call)
+        return Reply.of(
+            provisioning_shapes.PUSH_PREVIEW, push_preview(preview, await diff(preview.changes, preview.differences))
+        )
+    reply: PushReply | TaskStarted = await call.execute(
+        PushChanges(device_id=device_id, action=action, change_set=change_set, as_task=as_task)
     )
-    return _element(await call.execute(operation))
+    return pushed(call, reply)
 
 
-async def update_element(call: Call) -> Reply:
-    operation = UpdateElement(
-        device_id=call.id("device_id"), element=requests.element(call), parent=requests.parent(call)
+def pushed(call: Call, reply: PushReply | TaskStarted) -> Reply:
+    """What is said of a push or a restore, whether or not its caller waits for it."""
+    if isinstance(reply, TaskStarted):
+        location = ("Location", call.url(f"/configuration/tasks/{reply.task_id}"))
+        return Reply.accepted(history_shapes.TASK, task_started(reply), location)
+    return Reply.of(resources.SAVE_ACTIVATE_RESULT, save_activate_result(reply))
+
+
+async def check_sync(call: Call) -> Reply:
+    """Asks the device itself, now."""
+    operation = CheckSync(device_id=call.id("device_id"), change_set=requests.change_set(call))
+    report: SyncReport = await call.execute(operation)
+    return Reply.of(provisioning_shapes.SYNC_REPORT, sync_report(report))
+
+
+async def rebase(call: Call) -> Reply:
+    operation = RebaseChanges(
+        device_id=call.id("device_id"),
+        change_set=requests.named_set(call, call.body.get("changeSet")),
+        prefer=requests.choice(call, "prefer", Prefer, Prefer.NONE),
     )
-    return _element(await call.execute(operation))
-
-
-async def delete_element(call: Call) -> Reply:
-    operation = DeleteElement(
-        device_id=call.id("device_id"), element=requests.element(call), parent=requests.parent(call)
-    )
-    await call.execute(operation)
-    return Reply.nothing()
-
-
-def _element(element: Element) -> Reply:
-    return Reply.of(resources.CONFIG_ELEMENT, replies.config_element(element))
-
-
-async def list_changes(call: Call) -> Reply:
-    shown: ChangesShown = await call.execute(ShowPendingChanges(device_id=call.id("device_id")))
-    wire = [replies.configuration_change(change) for change in shown.changes]
-    return listed_whole(call, resources.CONFIGURATION_CHANGES, "changedConfigElements", wire)
-
-
-async def discard_changes(call: Call) -> Reply:
-    await call.execute(DiscardChanges(device_id=call.id("device_id")))
-    return Reply.nothing()
+    reply: RebaseReply = await call.execute(operation)
+    return Reply.of(provisioning_shapes.REBASE_RESULT, rebase_result(reply, await diff(reply.changes)))
 
 
 ENDPOINTS = (
@@ -152,11 +138,6 @@ ENDPOINTS = (
     Endpoint("DELETE", DEVICES + "/{device_id}", unassign_device),
     Endpoint("GET", DEVICES + "/{device_id}/loadConfig", load_configuration, acts=True),
     Endpoint("POST", DEVICES + "/{device_id}/action", push, body=resources.PUSH_ACTION),
-    Endpoint("GET", CONFIGS + "/configElements", list_elements, query=PAGING | {"elementTypePath"}),
-    Endpoint("POST", CONFIGS + "/configElements/add", add_element, body=resources.CONFIG_ELEMENT),
-    Endpoint("POST", CONFIGS + "/configElements/retrieve", retrieve_element, body=resources.CONFIG_ELEMENT),
-    Endpoint("POST", CONFIGS + "/configElements/update", update_element, body=resources.CONFIG_ELEMENT),
-    Endpoint("POST", CONFIGS + "/configElements/delete", delete_element, body=resources.CONFIG_ELEMENT),
-    Endpoint("GET", CONFIGS + "/configurationChanges", list_changes, query=PAGING),
-    Endpoint("DELETE", CONFIGS + "/configurationChanges", discard_changes),
+    Endpoint("GET", DEVICES + "/{device_id}/checkSync", check_sync, query=frozenset({"changeSet"}), since=OWN_VERSION),
+    Endpoint("POST", DEVICES + "/{device_id}/rebase", rebase, body=provisioning_shapes.REBASE, since=OWN_VERSION),
 )

@@ -8,12 +8,15 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from opensdm.core.difference import Difference
 from opensdm.core.errors import NextStep, NotFound, SdmError
 from opensdm.core.operations import ShowDevice
+from opensdm.core.rebase import Clash
 from opensdm.core.results import DeviceShown
 from opensdm.doors.errors import INTERNAL_ERROR, MethodNotAllowed, UnsupportedMedia, retry_after_s, row
 from opensdm.doors.rest.media import OWN_VERSION, Medium, Version
 from opensdm.doors.rest.next_steps import curl, render
+from opensdm.doors.rest.provisioning_replies import conflict, difference
 from opensdm.doors.rest.replies import blocker
 from opensdm.doors.rest.routing import Endpoint
 from opensdm.doors.rest.times import rfc3339
@@ -41,6 +44,7 @@ class Exchange:
     endpoint: Endpoint | None = None
     caller: Caller | None = None
     sent: Medium | None = None
+    wanted: str | None = None
 
     @property
     def exact(self) -> bool:
@@ -101,8 +105,21 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("Us") and isinstance(value, int):
             found[name.removesuffix("Us")] = rfc3339(value)
         else:
-            found[name] = value
+            found[name] = _wire(value)
     return found
+
+
+def _wire(value: Any) -> Any:
+    """What facts may hold of the core's own types, under the names that replies use."""
+    match value:
+        case Clash():
+            return conflict(value)
+        case Difference():
+            return difference(value)
+        case list() | tuple():
+            return [_wire(each) for each in value]
+        case _:
+            return value
 
 
 # ------------------------------------------------------------------------------------ what next

@@ -16,28 +16,14 @@ from opensdm.core.operations import (
 from opensdm.core.ports import DeviceFacts
 from opensdm.core.results import DeviceShown, GroupShown, Listing
 from opensdm.doors.rest import replies, resources
-from opensdm.doors.rest.fields import Int, Text
+from opensdm.doors.rest.bulk_shapes import DEVICE_FACTS
 from opensdm.doors.rest.listing import listed
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import PAGING, filters, page
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
-from opensdm.doors.rest.shapes import Shape
 
 DEVICES = "/inventory/deviceMgmt/devices"
 GROUPS = "/inventory/deviceMgmt/deviceGroups"
-
-DEVICE_FACTS = Shape(
-    "deviceFacts",
-    Text("deviceId"),
-    Text("hostName"),
-    Text("platform"),
-    Text("softwareVersion"),
-    Text("role"),
-    Text("serialNumber"),
-    Text("state"),
-    Int("healthPercent"),
-    Text("upTime"),
-)
 
 
 async def list_devices(call: Call) -> Reply:

@@ -92,6 +92,34 @@ def reply_medium(accept: str | None, request: Medium | None, version: Version) -
     return _best(accept, preferred)
 
 
+def asked_text(accept: str | None, offered: tuple[str, ...]) -> str | None:
+    """Which of further types the reply is to be in: the first one that `Accept` names, not behind XML or JSON.
+
+    Ranges such as `*/*` mean those two, as everywhere.
+    """
+    if accept is None or not offered:
+        return None
+    qualities: dict[str, float] = {}
+    for item in accept.split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        qualities[name.lower()] = _quality(parameters) or 0.0
+    best = max((quality for name, quality in qualities.items() if name in _NAMES), default=0.0)
+    return next((name for name in offered if qualities.get(name, 0.0) > 0 and qualities[name] >= best), None)
+
+
+def text_type(content_type: str | None, read: tuple[str, ...]) -> str | Unsupported | None:
+    """The type of a body that is neither XML nor JSON, if it is one of those that are `read`; UTF-8 only."""
+    name, *parameters = (part.strip() for part in (content_type or "").split(";"))
+    if name.lower() not in read:
+        return None
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        charset = value.strip().strip('"')
+        if key.strip().lower() == "charset" and charset.lower() not in _UTF8:
+            return Unsupported(content_type or "", charset)
+    return name.lower()
+
+
 def _sniffed(body: bytes) -> Medium | None:
     first = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first == b"<":

@@ -17,8 +17,8 @@ from opensdm.core.element import Element
 from opensdm.core.errors import NextStep
 from opensdm.core.inventory import wire_id
 from opensdm.core.operations import REGISTRY, Kind
-from opensdm.doors.rest import resources, strict_json
-from opensdm.doors.rest.replies import config_element
+from opensdm.doors.rest import bulk_shapes, history_shapes, provisioning_shapes, resources, strict_json
+from opensdm.doors.rest.provisioning_replies import config_element
 from opensdm.doors.rest.routing import BASE, VERSIONS
 
 OWN_BASE = f"{BASE}/{max(VERSIONS, key=lambda name: VERSIONS[name])}"
@@ -59,7 +59,11 @@ _FUNCTIONS = "/inventory/nfMgmt/nfs"
 _CATEGORIES = "/inventory/nfMgmt/nfCategories"
 _FUNCTION_GROUP = _FUNCTIONS + "/{nf_id}/groups/{group_id}"
 _GROUP_FIELDS = {"group_name": "name", "parent_full_name": "parentGroupFullName"}
+_VERSIONS = _MANAGED + "/{device_id}/versions"
+_TASK = "/configuration/tasks/{task_id}"
 _ELEMENT = {"element": ""}
+_CHANGE_SET = {"change_set": "changeSet"}
+_PUSH = {"action": "type", "change_set": "changeSet", "as_task": "asTask"}
 _SAMPLE_ELEMENT = resources.CONFIG_ELEMENT.sample
 
 WAYS: Mapping[str, Way | Console] = {
@@ -95,14 +99,55 @@ WAYS: Mapping[str, Way | Console] = {
     "AssignDevice": Way("POST", _MANAGED, resources.DEVICE_ASSOCIATION.sample, {"device_id": ""}),
     "UnassignDevice": Way("DELETE", _MANAGED + "/{device_id}"),
     "LoadConfiguration": Way("GET", _MANAGED + "/{device_id}/loadConfig"),
-    "PushChanges": Way("POST", _MANAGED + "/{device_id}/action", resources.PUSH_ACTION.sample, {"action": "type"}),
-    "ListElements": Way("GET", _CONFIG + "/configElements", query={"element_path": "elementTypePath"}),
-    "RetrieveElement": Way("POST", _CONFIG + "/configElements/retrieve", _SAMPLE_ELEMENT, _ELEMENT),
-    "AddElement": Way("POST", _CONFIG + "/configElements/add", _SAMPLE_ELEMENT, _ELEMENT),
-    "UpdateElement": Way("POST", _CONFIG + "/configElements/update", _SAMPLE_ELEMENT, _ELEMENT),
-    "DeleteElement": Way("POST", _CONFIG + "/configElements/delete", _SAMPLE_ELEMENT, _ELEMENT),
-    "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges"),
-    "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges"),
+    "PushChanges": Way("POST", _MANAGED + "/{device_id}/action", resources.PUSH_ACTION.sample, _PUSH),
+    "PreviewPush": Way(
+        "POST", _MANAGED + "/{device_id}/action", {"type": "SaveActivateConfig", "dryRun": True},
+        {"action": "type", "change_set": "changeSet"},
+    ),
+    "CheckSync": Way("GET", _MANAGED + "/{device_id}/checkSync", query=_CHANGE_SET),
+    "RebaseChanges": Way(
+        "POST", _MANAGED + "/{device_id}/rebase", provisioning_shapes.REBASE.sample,
+        {"change_set": "changeSet", "prefer": "prefer"},
+    ),
+    "ListElementTypes": Way("GET", _CONFIG + "/elementTypes"),
+    "ShowElementType": Way(
+        "POST", _CONFIG + "/elementTypes/elementMetadata", resources.ELEMENT_TYPE_REQUEST.sample,
+        {"element_path": "elementTypePath"},
+    ),
+    "DraftElement": Way(
+        "POST", _CONFIG + "/configElements/create", resources.ELEMENT_TYPE_REQUEST.sample,
+        {"element_path": "elementTypePath"},
+    ),
+    "ListElements": Way(
+        "GET", _CONFIG + "/configElements", query={"element_path": "elementTypePath", "change_set": "changeSet"}
+    ),
+    "RetrieveElement": Way(
+        "POST", _CONFIG + "/configElements/retrieve", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET
+    ),
+    "AddElement": Way("POST", _CONFIG + "/configElements/add", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
+    "UpdateElement": Way("POST", _CONFIG + "/configElements/update", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
+    "DeleteElement": Way("POST", _CONFIG + "/configElements/delete", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
+    "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
+    "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
+    "ListChangeSets": Way("GET", _CONFIG + "/changeSets"),
+    "ListVersions": Way("GET", _VERSIONS),
+    "ShowVersion": Way("GET", _VERSIONS + "/{number}", query={"element_path": "elementTypePath"}),
+    "CompareVersions": Way("GET", _VERSIONS + "/{old}/compare", query={"new": "with"}),
+    "BackUpDevice": Way("POST", _VERSIONS, history_shapes.BACKUP.sample, {"comment": "comment"}),
+    "RestoreVersion": Way(
+        "POST", _VERSIONS + "/{number}/action", history_shapes.VERSION_ACTION.sample, {"as_task": "asTask"}
+    ),
+    "ListTasks": Way("GET", "/configuration/tasks"),
+    "ShowTask": Way("GET", _TASK, query={"after": "after"}),
+    "CancelTask": Way("POST", _TASK + "/action", history_shapes.TASK_ACTION.sample),
+    # A whole file of rows: the caller's own, of which a sample shows the form.
+    "ImportNetworkFunctions": Way(
+        "POST", _FUNCTIONS + "/import", bulk_shapes.NF_CONFIGS.sample, {"rows": ""},
+        query={"dry_run": "dryRun", "assign": "assign"},
+    ),
+    "ExportNetworkFunctions": Way("GET", _FUNCTIONS + "/export"),
+    "ProbeHost": Way("POST", "/inventory/probe", bulk_shapes.PROBE.sample, {"platform": "platform", "parameters": ""}),
+    "ProbeDevice": Way("POST", _DEVICE + "/probe"),
     "LockDevice": Way("POST", _DEVICE + "/action", {"type": "Lock"}, {"reason": "reason"}),
     "UnlockDevice": Way("POST", _DEVICE + "/action", {"type": "Unlock"}),
     "LockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Lock"}, {"reason": "reason"}),
@@ -166,7 +211,7 @@ def render(step: NextStep, base: str, names: Mapping[str, str] | None = None) ->
         return way.command
     arguments = step.arguments
     path = _PLACE.sub(lambda place: _in_path(arguments.get(place[1]), place[1]), way.path)
-    asked = {wire: str(arguments[name]) for name, wire in way.query.items() if arguments.get(name) is not None}
+    asked = {wire: _in_query(arguments[name]) for name, wire in way.query.items() if _told(arguments.get(name))}
     if step.action == "ListElements":
         asked.setdefault("elementTypePath", "realmConfig")
     url = f"{base}{OWN_BASE}{path}{'?' + urlencode(asked) if asked else ''}"
@@ -191,7 +236,16 @@ def curl(method: str, url: str, body: str | None = None, media_type: str | None 
 def _in_path(value: Any, name: str) -> str:
     if value is None:
         return placeholder(name)
-    return wire_id(value) if isinstance(value, int) else quote(str(value), safe="")
+    return wire_id(value) if isinstance(value, int) and name.endswith("_id") else quote(str(value), safe="")
+
+
+def _told(value: Any) -> bool:
+    """Whether there is anything to say: the nameless change set, and what was not asked for, go without saying."""
+    return value is not None and value != "" and value is not False
+
+
+def _in_query(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _in_body(way: Way, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,7 +254,7 @@ def _in_body(way: Way, arguments: Mapping[str, Any]) -> dict[str, Any]:
         value = arguments.get(name)
         if isinstance(value, Element):
             found |= {key: part for key, part in config_element(value).items() if part is not None}
-        elif value is not None and wire:
+        elif wire and _told(value):
             found[wire] = {"name": value} if wire in ("nfCategory", "nfType") else value
     return found
 

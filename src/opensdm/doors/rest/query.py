@@ -73,12 +73,18 @@ def flag(call: Call, name: str) -> bool | None:
 
 
 def _positive(call: Call, name: str, most: int) -> int | None:
+    return number(call, name, most, least=1)
+
+
+def number(call: Call, name: str, most: int = _MOST, *, least: int = 0) -> int | None:
+    """A whole number; None where it is not given."""
     value = call.query.get(name)
     if value is None:
         return None
     digits = value.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and 1 <= int(digits) <= most):
-        raise InvalidRequest(f"{name}: expected a number from 1 to {most}", field=name, expected=f"1 to {most}")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and least <= int(digits) <= most):
+        expected = f"{least} to {most}"
+        raise InvalidRequest(f"{name}: expected a number from {expected}", field=name, expected=expected)
     return int(digits)
 
 

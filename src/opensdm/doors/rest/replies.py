@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opensdm.core.audit import AuditEntry
-from opensdm.core.element import Element
 from opensdm.core.inventory import CATEGORIES, Category, Device, DeviceGroup, ParameterType, wire_id
 from opensdm.core.lock import Blocker, LockEvent, LostLock
 from opensdm.core.ports import DeviceFacts, LockView, NodeRow, RunningWork
@@ -16,10 +15,9 @@ from opensdm.core.results import (
     GroupShown,
     OverrideReply,
     ParameterValue,
-    PushReply,
     SessionShown,
 )
-from opensdm.core.staging import PendingChange
+from opensdm.core.versions import Drift
 from opensdm.doors.rest.times import published, rfc3339
 
 Wire = dict[str, Any]
@@ -91,11 +89,23 @@ def managed_device(shown: DeviceShown) -> Wire:
     """A device as the configuration resources show it; `pendingChanges` is about the caller's own."""
     d = shown.device
     return device(shown) | {
+        "drift": None if shown.drift is None else drift(shown.drift),
         "lastOperation": d.last_operation,
         "loadedConfigVersion": None if d.loaded_version is None else str(d.loaded_version),
         "pendingChanges": YES_NO[shown.pending_changes],
-        "status": d.status,
+        "status": shown.status or d.status,
         "statusChangeTime": None if d.status_changed_us is None else published(d.status_changed_us),
+    }
+
+
+def drift(found: Drift) -> Wire:
+    """What was found on the device that we did not put there."""
+    return {
+        "foundAt": rfc3339(found.found_us),
+        "total": found.total,
+        "elements": [{"elementTypePath": path, "key": list(key) or None} for path, key in found.changed],
+        "lockedBy": found.locked_by,
+        "version": found.version,
     }
 
 
@@ -113,8 +123,11 @@ def _bootstrap_state(d: Device) -> str:
 
 
 def device_facts(device_id: int, facts: DeviceFacts) -> Wire:
+    return {"deviceId": wire_id(device_id)} | host_facts(facts)
+
+
+def host_facts(facts: DeviceFacts) -> Wire:
     return {
-        "deviceId": wire_id(device_id),
         "hostName": facts.host_name,
         "platform": facts.platform,
         "softwareVersion": facts.software_version,
@@ -292,59 +305,6 @@ def lock_lost_header(lost: LostLock) -> tuple[str, str]:
 
 def _token(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "?" for c in name)
-
-
-# ------------------------------------------------------------------------------------ configuration
-
-
-def config_element(each: Element) -> Wire:
-    return {
-        "attributes": [{"name": name, "value": value} for name, value in each.attributes.items()],
-        "childrenElements": [config_element(child) for child in each.children] or None,
-        "elementTypePath": each.path,
-    }
-
-
-def configuration_change(change: PendingChange) -> Wire:
-    return {
-        "name": ",".join(part for part in change.key if part) or change.path,
-        "operation": change.edit.value,
-        "timestamp": published(change.at_us),
-        "elementTypePath": change.path,
-        "attributes": _differences(change) or None,
-    }
-
-
-def _differences(change: PendingChange) -> list[Wire]:
-    """The element's own attributes that differ; its children's are not listed."""
-    before = change.before.attributes if change.before is not None else {}
-    after = change.after.attributes if change.after is not None else {}
-    return [
-        {"name": name, "oldValue": before.get(name), "newValue": after.get(name)}
-        for name in (*before, *(new for new in after if new not in before))
-        if before.get(name) != after.get(name)
-    ]
-
-
-def save_activate_result(reply: PushReply) -> Wire:
-    message = ": ".join(part for part in (reply.error_code, reply.error_message) if part)
-    return {
-        "action": reply.action.value,
-        "errorMessage": message or None,
-        "isActivateConfigSuccess": reply.activate,
-        "isCreateSuccess": reply.create,
-        "isDeviceFirmwareChangedFailure": "true" if reply.firmware_changed else "false",
-        "isEraseCacheSuccess": reply.erase_cache,
-        "isIntegrityCheckSuccess": reply.integrity_check,
-        "isLockSuccess": reply.lock,
-        "isRestoreConfigSuccess": reply.restore,
-        "isSaveConfigSuccess": reply.save,
-        "isUnlockSuccess": reply.unlock,
-        "isValidationSuccess": reply.validation,
-        "status": reply.status,
-        "taskId": reply.task_id,
-        "validationErrorMessage": reply.validation_message,
-    }
 
 
 # -------------------------------------------------------------------------------------------- audit

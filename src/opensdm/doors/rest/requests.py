@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from enum import StrEnum
+from typing import Any, NoReturn, TypeVar
 
 from opensdm.core.element import Element
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.lock import OverrideMode
 from opensdm.core.operations import DeviceEnrolment, GroupEnrolment
+from opensdm.core.staging import check_set_name
 from opensdm.doors.rest.routing import Call
 
 Wire = Mapping[str, Any]
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
 def action(call: Call, *names: str) -> str:
@@ -38,13 +41,31 @@ def _check_waiting(call: Call) -> None:
 
 
 def override_mode(call: Call) -> OverrideMode:
-    asked = call.body.get("mode")
+    return choice(call, "mode", OverrideMode, OverrideMode.NOW)
+
+
+def choice(call: Call, name: str, choices: type[ChoiceT], default: ChoiceT) -> ChoiceT:
+    """A field of the body as one of an enumeration, compared without case."""
+    asked = call.body.get(name)
     if asked is None:
-        return OverrideMode.NOW
+        return default
     try:
-        return OverrideMode(asked.strip().lower())
+        return choices(asked.strip().lower())
     except ValueError:
-        refuse(call, f"mode: expected {' or '.join(OverrideMode)}", field="mode")
+        refuse(call, f"{name}: expected {' or '.join(choices)}", field=name)
+
+
+def change_set(call: Call) -> str:
+    """The change set that the query names; "" for the one the published API knows, and in the published versions."""
+    return check_set_name(call.query.get("changeSet", "").strip()) if call.own else ""
+
+
+def named_set(call: Call, name: str | None) -> str:
+    """The change set that a body names."""
+    try:
+        return check_set_name((name or "").strip())
+    except InvalidRequest as error:
+        refuse(call, error.message, **error.facts)
 
 
 def refuse(call: Call, why: str, **facts: Any) -> NoReturn:

@@ -54,7 +54,15 @@ _ACTION_FIELDS = (
 )
 
 DEVICE_ACTION = Shape("deviceAction", *_ACTION_FIELDS, sample={"type": "Lock"}, required=("type",))
-PUSH_ACTION = DEVICE_ACTION.asking({"type": "SaveActivateConfig"}, "type")
+PUSH_ACTION = Shape(
+    "deviceAction",
+    *_ACTION_FIELDS,
+    Text("changeSet", own=True),
+    Bool("dryRun", own=True),
+    Bool("asTask", own=True),
+    sample={"type": "SaveActivateConfig"},
+    required=("type",),
+)
 DEVICE_GROUP_ACTION = Shape("deviceGroupAction", *_ACTION_FIELDS, sample={"type": "Lock"}, required=("type",))
 
 # ------------------------------------------------------------------------------------ inventory
@@ -108,8 +116,25 @@ _MANAGED_FIELDS = (
 )
 _LOCK_FIELD = Child("lock", DEVICE_LOCK, own=True)
 
+DRIFTED = Shape("element", Text("elementTypePath"), Texts("key"))
+DRIFT = Shape(
+    "drift",
+    Text("foundAt"),
+    Int("total"),
+    ListOf("elements", DRIFTED, nested="element"),
+    Text("lockedBy"),
+    Int("version"),
+)
+
 DEVICE = Shape("device", *_DEVICE_FIELDS, _LOCK_FIELD)
-MANAGED_DEVICE = Shape("device", *_DEVICE_FIELDS, *_MANAGED_FIELDS, _LOCK_FIELD, json_type="restManagedDevice")
+MANAGED_DEVICE = Shape(
+    "device",
+    *_DEVICE_FIELDS,
+    *_MANAGED_FIELDS,
+    _LOCK_FIELD,
+    Child("drift", DRIFT, own=True),
+    json_type="restManagedDevice",
+)
 DEVICES = Shape("devices", *LATER_PAGE, Members("devices", DEVICE, nested="device"))
 MANAGED_DEVICES = Shape("devices", *LATER_PAGE, Members("devices", MANAGED_DEVICE, nested="device"))
 
@@ -216,7 +241,14 @@ CONFIG_ELEMENTS = Shape(
     "configElements", *PUBLISHED_PAGE, Members("configElements", CONFIG_ELEMENT, nested="configElement")
 )
 
-ELEMENT_TYPE = Shape("elementType", Text("elementTypePath"), Text("name"))
+ELEMENT_TYPE = Shape(
+    "elementType",
+    Text("elementTypePath"),
+    Text("name"),
+    Text("cliName", own=True),
+    Texts("keys", nested="key", own=True),
+    Bool("singleton", own=True),
+)
 ELEMENT_TYPES = Shape("elementTypes", *LATER_PAGE, Members("elementTypes", ELEMENT_TYPE, nested="elementType"))
 ELEMENT_TYPE_REQUEST = Shape(
     "elementTypeRequest",
@@ -251,7 +283,14 @@ ATTRIBUTE_METADATA = Shape(
 )
 SUB_ELEMENT = Shape("subElement", Text("elementTypePath"), Bool("required"), Bool("multiple"))
 ELEMENT_METADATA = Shape(
-    "elementMetadata", ListOf("attributeMetadata", ATTRIBUTE_METADATA), ListOf("subElement", SUB_ELEMENT)
+    "elementMetadata",
+    ListOf("attributeMetadata", ATTRIBUTE_METADATA),
+    ListOf("subElement", SUB_ELEMENT),
+    Text("elementTypePath", own=True),
+    Text("cliName", own=True),
+    Bool("singleton", own=True),
+    Text("platform", own=True),
+    Text("softwareVersion", own=True),
 )
 
 CHANGED_ATTRIBUTE = Shape("attribute", Text("name"), Text("oldValue"), Text("newValue"))
@@ -267,7 +306,9 @@ CONFIGURATION_CHANGES = Shape(
     "configurationChanges",
     *LATER_PAGE,
     Members("changedConfigElements", CONFIGURATION_CHANGE, nested="configurationChange"),
+    Text("diff", own=True),
 )
+HELD = Shape("held", Text("elementTypePath"), Texts("key"), Text("state"))
 
 SAVE_ACTIVATE_RESULT = Shape(
     "saveActivateResult",
@@ -286,4 +327,5 @@ SAVE_ACTIVATE_RESULT = Shape(
     Text("status"),
     Text("taskId"),
     Text("validationErrorMessage"),
+    ListOf("holds", HELD, nested="held", own=True),
 )

@@ -7,10 +7,12 @@ but `execute`.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
+
+from falcon.asgi import SSEvent
 
 from opensdm.core.errors import NotFound
 from opensdm.core.operations import Operation
@@ -28,16 +30,34 @@ _WIRE_ID = re.compile(r"ID([1-9][0-9]{0,17})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back: a status, a resource with its shape or nothing, and headers beyond those of every reply."""
+    """What goes back: a status, a resource with its shape or nothing, and headers beyond those of every reply.
+
+    Instead of a resource it may be a `text` of its own `text_type`, or a stream of `events`.
+    """
 
     status: HTTPStatus
     shape: Shape | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
+    text: str | None = None
+    text_type: str = ""
+    events: AsyncIterator[SSEvent | None] | None = None
 
     @classmethod
     def of(cls, shape: Shape, values: Mapping[str, Any], *headers: tuple[str, str]) -> Reply:
         return cls(HTTPStatus.OK, shape, values, headers)
+
+    @classmethod
+    def accepted(cls, shape: Shape, values: Mapping[str, Any], *headers: tuple[str, str]) -> Reply:
+        return cls(HTTPStatus.ACCEPTED, shape, values, headers)
+
+    @classmethod
+    def plain(cls, text: str, text_type: str, *headers: tuple[str, str]) -> Reply:
+        return cls(HTTPStatus.OK, headers=headers, text=text, text_type=text_type)
+
+    @classmethod
+    def stream(cls, events: AsyncIterator[SSEvent | None]) -> Reply:
+        return cls(HTTPStatus.OK, events=events)
 
     @classmethod
     def nothing(cls, *headers: tuple[str, str]) -> Reply:
@@ -49,7 +69,9 @@ class Call:
     """One request, read: path fields, query, body under wire names, and who asks.
 
     `epoch`: the fencing token of the `Lock-Epoch` header or the body, from v1.4 on. `minimal`: the caller prefers
-    no body in the reply. `medium`: the type an example body in an error is shown in.
+    no body in the reply. `medium`: the type an example body in an error is shown in. `text`: a body that is neither
+    XML nor JSON but one of the types the endpoint reads besides; `body` is empty then. `wanted`: the type among those
+    the endpoint offers besides XML and JSON that the caller asked for. `last_event_id`: where a stream is to go on.
     """
 
     gate: Gate
@@ -64,6 +86,9 @@ class Call:
     epoch: int | None = None
     minimal: bool = False
     secure: bool = False
+    text: str | None = None
+    wanted: str | None = None
+    last_event_id: str | None = None
 
     @property
     def own(self) -> bool:
@@ -75,6 +100,11 @@ class Call:
         if self.epoch is not None and operation.epoch is None:
             operation = replace(operation, epoch=self.epoch)
         return await self.gate.execute(self.caller, operation)
+
+    def url(self, path: str) -> str:
+        """Where a resource of the same version is, for `Location`."""
+        major, minor = self.version
+        return f"{(self.settings.public_url or '').rstrip('/')}{BASE}/v{major}.{minor}{path}"
 
     def id(self, name: str) -> int:
         """A path field that is an id, `ID7`. What cannot be an id names nothing: NotFound."""
@@ -98,7 +128,8 @@ class Endpoint:
 
     `body`: the shape of the request, None where a body is ignored. `query`: the parameters it knows. `since`: the
     first version that has it. `device_lock`: its published statuses are those of the device lock path. `acts`: a
-    GET that changes something, as published; it has no HEAD.
+    GET that changes something, as published; it has no HEAD. `offers` and `reads`: media types of the reply and of the
+    body besides XML and JSON.
     """
 
     method: str
@@ -109,6 +140,8 @@ class Endpoint:
     since: Version = FIRST
     device_lock: bool = False
     acts: bool = False
+    offers: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:

@@ -14,6 +14,7 @@ class RestSettings:
     `lists`: "flat" or "nested" list form of replies; both are always read. `public_url`: the base of the server as
     clients reach it, for the calls that errors show; None: as the client itself reached us. `cookie_secure`: None
     follows the scheme of the request. `body_timeout_s`: how long a whole body may take to arrive.
+    `heartbeat_s`: how long a stream of events may be silent before a comment keeps its connection open.
     """
 
     lists: str = "flat"
@@ -21,6 +22,7 @@ class RestSettings:
     public_url: str | None = None
     cookie_secure: bool | None = None
     body_timeout_s: float = 30.0
+    heartbeat_s: float = 10.0
 
     def __post_init__(self) -> None:
         if self.lists not in ("flat", "nested"):

@@ -1,0 +1,133 @@
+"""Long work, from v1.4 on: how it stands, what happens in it as it happens, and a way to stop it.
+
+Whoever waits here looks again and again through the gate: a session that ends, ends the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from falcon.asgi import SSEvent
+
+from opensdm.core.errors import InvalidRequest, SdmError
+from opensdm.core.operations import CancelTask, ListTasks, ShowTask
+from opensdm.core.results import Listing, TaskShown
+from opensdm.core.task import Task, TaskState
+from opensdm.doors.rest import history_shapes, requests
+from opensdm.doors.rest.fields import Form
+from opensdm.doors.rest.history_replies import progress, task, task_shown
+from opensdm.doors.rest.listing import listed
+from opensdm.doors.rest.media import OWN_VERSION
+from opensdm.doors.rest.query import PAGING, filters, number, page
+from opensdm.doors.rest.routing import Call, Endpoint, Reply
+from opensdm.doors.rest.shapes import Shape
+
+TASKS = "/configuration/tasks"
+FILTERS = frozenset(("deviceId", "userName", "state", "operation"))
+EVENT_STREAM = "text/event-stream"
+MAX_WAIT_S = 30
+LOOK_EVERY_S = 0.25
+STREAM_S = 3600.0
+"""A stream ends after this long at the latest; the client asks again from where it was."""
+DONE = "done"
+_OWN = Form(own=True)
+
+
+async def list_tasks(call: Call) -> Reply:
+    asked = page(call)
+    operation = ListTasks(filters=filters(call, FILTERS), offset=asked.offset, limit=asked.limit)
+    found: Listing[Task] = await call.execute(operation)
+    return listed(history_shapes.TASKS, "tasks", map(task, found.items), asked, found.total)
+
+
+async def show_task(call: Call) -> Reply:
+    """With what happened past `after`; with `waitSeconds` once there is such a thing, or the task is over."""
+    after = number(call, "after") or 0
+    wait_s = number(call, "waitSeconds", MAX_WAIT_S) or 0
+    until = time.monotonic() + wait_s
+    while True:
+        shown = await _look(call, after)
+        left_s = until - time.monotonic()
+        if shown.progress or _over(shown) or left_s <= 0:
+            return Reply.of(history_shapes.TASK, task_shown(shown))
+        await asyncio.sleep(min(LOOK_EVERY_S, left_s))
+
+
+async def watch_task(call: Call) -> Reply:
+    """Server-sent events: `progress` for each thing that happens, and `done` with the task at its end.
+
+    A client that was told of the end, and comes back as browsers do, gets 204, which tells it to stay away.
+    """
+    after, told = _position(call)
+    shown = await _look(call, after)
+    if told and _over(shown):
+        return Reply.nothing()
+    return Reply.stream(_events(call, shown, after))
+
+
+async def _events(call: Call, shown: TaskShown, after: int) -> AsyncIterator[SSEvent | None]:
+    """A None is a comment that keeps the connection open."""
+    until = time.monotonic() + STREAM_S
+    silent_since = time.monotonic()
+    while True:
+        for each in shown.progress:
+            after = each.number
+            yield _event("progress", str(after), history_shapes.PROGRESS, progress(each))
+            silent_since = time.monotonic()
+        if _over(shown):
+            yield _event(DONE, f"{after}-{DONE}", history_shapes.TASK, task(shown.task))
+            return
+        if time.monotonic() >= until:
+            return
+        if time.monotonic() - silent_since >= call.settings.heartbeat_s:
+            yield None
+            silent_since = time.monotonic()
+        await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            shown = await _look(call, after)
+        except SdmError as error:
+            yield SSEvent(event="error", json={"code": error.code, "message": error.message})
+            return
+
+
+async def cancel_task(call: Call) -> Reply:
+    requests.action(call, "Cancel")
+    shown: TaskShown = await call.execute(CancelTask(task_id=call.path["task_id"]))
+    return Reply.of(history_shapes.TASK, task_shown(shown))
+
+
+async def _look(call: Call, after: int) -> TaskShown:
+    shown: TaskShown = await call.execute(ShowTask(task_id=call.path["task_id"], after=after))
+    return shown
+
+
+def _over(shown: TaskShown) -> bool:
+    return shown.task.state is not TaskState.RUNNING
+
+
+def _position(call: Call) -> tuple[int, bool]:
+    """The number of the last event the client has, and whether it has heard of the end."""
+    last, _, done = (call.last_event_id or "").strip().partition("-")
+    if not last:
+        return number(call, "after") or 0, False
+    if not (last.isascii() and last.isdigit() and len(last) <= 10 and done in ("", DONE)):
+        raise InvalidRequest("Last-Event-ID: expected an id that came with an event", field="Last-Event-ID")
+    return int(last), done == DONE
+
+
+def _event(name: str, event_id: str, shape: Shape, values: dict[str, object]) -> SSEvent:
+    return SSEvent(event=name, event_id=event_id, json=shape.to_value(values, _OWN))
+
+
+_ONE = TASKS + "/{task_id}"
+
+ENDPOINTS = (
+    Endpoint("GET", TASKS, list_tasks, query=PAGING | FILTERS, since=OWN_VERSION),
+    Endpoint("GET", _ONE, show_task, query=frozenset({"after", "waitSeconds"}), since=OWN_VERSION),
+    Endpoint(
+        "GET", _ONE + "/events", watch_task, query=frozenset({"after"}), since=OWN_VERSION, offers=(EVENT_STREAM,)
+    ),
+    Endpoint("POST", _ONE + "/action", cancel_task, body=history_shapes.TASK_ACTION, since=OWN_VERSION),
+)

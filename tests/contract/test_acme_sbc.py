@@ -28,6 +28,10 @@ class AcmeBench(DriverBench):
         super().__init__(AcmeSbcDriver(), credentials)
         self.sbc = sbc
 
+    @property
+    def ends_left_session(self) -> bool:
+        return False
+
     def writes(self) -> int:
         return len([entry for entry in self.sbc.journal if entry.kind in WRITING])
 
@@ -55,6 +59,9 @@ class AcmeBench(DriverBench):
 
     async def fail_next_job(self, action: str) -> None:
         self.sbc.control({"fail_jobs": [action]})
+
+    async def die_in_next_read(self) -> None:
+        await self.sbc.stop()
 
 
 Start = Callable[..., Awaitable[AcmeBench]]

@@ -25,7 +25,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class AttributeType:
-    """What one attribute may be. `delimiter` is set for list-valued attributes."""
+    """What one attribute may be. `delimiter` is set for list-valued attributes, `ordered` tells if order matters."""
 
     name: str
     cli_name: str
@@ -39,6 +39,7 @@ class AttributeType:
     maximum: int | None = None
     pattern: str | None = None
     refers_to: str | None = None
+    ordered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,15 @@ class ElementType:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """All element types of one platform and software version, by path."""
+    """All element types of one platform and software version, by path.
+
+    `namespaces`: what the device calls the name spaces that `cli_name`s and values mention, where it knows any.
+    """
 
     platform: str
     version: str
     types: Mapping[str, ElementType]
+    namespaces: Mapping[str, str] = field(default_factory=dict)
 
 
 def element_key(element: Element, element_type: ElementType) -> tuple[str, ...]:

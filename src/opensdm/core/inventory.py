@@ -133,6 +133,14 @@ DEVICE_PARAMETERS = (
         SINGLE_SELECTION, default="known", choices=("known", "first-use"),
     ),
     ParameterType("yang.path", "YANG modules", "folder on the server with modules that the device does not give"),
+    ParameterType(
+        "netconf.validate", "Validate before commit", "whether a NETCONF device is asked to validate what was edited; "
+        "some devices lose the edit by it", SINGLE_SELECTION, default="true", choices=_YES_NO,
+    ),
+    ParameterType(
+        "netconf.confirm.s", "Confirm within", "seconds after which a NETCONF device undoes a commit nobody confirmed",
+        NUMBER, default="60", minimum=5, maximum=3600,
+    ),
     ParameterType("token.life", "Token life", "seconds the device lets a token live", NUMBER, minimum=1, maximum=86400),
     ParameterType(
         "read.only", "Read-only", "nothing is ever written to the device, by anyone", SINGLE_SELECTION,

@@ -94,11 +94,12 @@ def joined(delimiter: str, values: Iterable[str]) -> str:
 
 
 def comparable(attribute: AttributeType | None, value: str) -> str:
-    """A value in the form in which a device compares it: numbers by value, everything else exactly."""
+    """A value in the form in which a device compares it: numbers by value, lists without an order as such."""
     if attribute is not None and attribute.value_type == NUMERIC_TYPE and _INTEGER.fullmatch(value.strip()):
         return str(int(value))
     if attribute is not None and attribute.delimiter is not None:
-        return joined(attribute.delimiter, items(attribute, value))
+        values = items(attribute, value)
+        return joined(attribute.delimiter, values if attribute.ordered else sorted(values))
     return value
 
 

@@ -33,7 +33,7 @@ class WriteRequest:
         if self.params:
             text += "?" + "&".join(f"{name}={value}" for name, value in self.params)
         if self.body is not None:
-            text += " " + self.body.decode()
+            text += " " + " ".join(self.body.decode().split("\n"))
         for secret in self.hide:
             text = text.replace(secret, MASKED)
         return text

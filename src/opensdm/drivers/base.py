@@ -46,6 +46,11 @@ class PermitGuard:
         if permit.reach is not Write:
             raise HouseRuleBroken(f"{permit.operation} may read from device {self.device_id}, not write to it")
 
+    async def note_session(self, permit: Permit[Write], note: str | None) -> None:
+        """Keep what it takes to end our session on the device should we vanish; None forgets it."""
+        self.writing(permit)
+        await self._verifier.note_session(permit, self.device_id, note)
+
     async def step(self, permit: Permit[Write], limit_s: float, send: Callable[[float], Awaitable[T]]) -> T:
         """Run one southbound write as one step.
 

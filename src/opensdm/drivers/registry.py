@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.ports import Driver
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
+from opensdm.drivers.netconf import NetconfDriver
+from opensdm.drivers.pool import KeepsTransports
 
 
 class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        chosen = (AcmeSbcDriver(),) if drivers is None else drivers
+        chosen: Iterable[Driver] = (AcmeSbcDriver(), NetconfDriver()) if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:
@@ -24,6 +26,12 @@ class Registry:
             raise InvalidRequest(
                 f"there is no platform {platform!r}; there are: {', '.join(self.platforms())}", platform=platform
             ) from None
+
+    async def close(self) -> None:
+        """End the connections that drivers keep open between operations; at the server's end."""
+        for driver in self._drivers.values():
+            if isinstance(driver, KeepsTransports):
+                await driver.close()
 
     def platforms(self) -> tuple[str, ...]:
         return tuple(sorted(self._drivers))

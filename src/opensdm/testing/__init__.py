@@ -7,12 +7,21 @@ A test module makes a class of a suite and gives it a fixture: `store`, of type 
 from opensdm.testing.configurations import ConfigurationContract
 from opensdm.testing.driver import DriverContract
 from opensdm.testing.driver_bench import DriverBench
+from opensdm.testing.driver_reading import LoadOnlyContract, ReadingContract
 from opensdm.testing.identity import IdentityContract
 from opensdm.testing.inventory import InventoryContract
 from opensdm.testing.locks import LockContract
 from opensdm.testing.store import OpenStore, open_store
 
-__all__ = ["DriverBench", "DriverContract", "OpenStore", "StoreContract", "open_store"]
+__all__ = [
+    "DriverBench",
+    "DriverContract",
+    "LoadOnlyContract",
+    "OpenStore",
+    "ReadingContract",
+    "StoreContract",
+    "open_store",
+]
 
 
 class StoreContract(InventoryContract, IdentityContract, ConfigurationContract, LockContract):

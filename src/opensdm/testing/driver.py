@@ -1,79 +1,64 @@
-"""What every driver must do, to be run against a device, real or virtual.
+"""What every driver that writes must do, to be run against a device, real or virtual.
 
-A test module makes a class of `DriverContract` and gives it a fixture `bench`, a `DriverBench` over one
-running device with a fresh configuration.
+A test module makes a class of `DriverContract` (a platform that is never written to: of `LoadOnlyContract`) and gives
+it a fixture `bench`, a `DriverBench` over one running device with a fresh configuration. What is expected follows
+from the driver's `capabilities`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Awaitable, Iterator
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from opensdm.core.difference import missing_from, same
-from opensdm.core.errors import (
-    DeviceFault,
-    DeviceSideLocked,
-    HouseRuleBroken,
-    LockLost,
-    Rejected,
-    Unreachable,
-)
+from opensdm.core.element import Schema
+from opensdm.core.errors import DeviceFault, DeviceSideLocked, LockLost, Rejected, Unreachable
 from opensdm.core.permit import Permit, Write
-from opensdm.core.ports import ElementEdit
-from opensdm.core.validation import key_of
-from opensdm.testing.driver_bench import DEVICE, DriverBench, find, push, told
+from opensdm.core.ports import DeviceConnection, ElementEdit
+from opensdm.testing.driver_bench import DriverBench, activate, find, push, take_back
+from opensdm.testing.driver_reading import LoadOnlyContract, ReadingContract
+
+__all__ = ["DriverContract", "LoadOnlyContract", "ReadingContract"]
+
+UNDONE_WITHIN_S = 10.0
 
 
-class DriverContract:
-    """All that is asked of a driver whose device has a lock, a verify, a save and a restore of its own."""
+class DriverContract(ReadingContract):
+    """All that is asked of a driver that writes."""
 
-    # --------------------------------------------------------------------------------------- reading
+    push_steps: ClassVar[int] = 6
+    """How many steps it takes to push one new element to this device; a platform sets its own."""
 
-    async def test_a_device_tells_of_itself(self, bench: DriverBench) -> None:
-        device = bench.connect()
-        facts = await device.facts(bench.book.read())
-        assert facts.platform == bench.driver.platform
-        assert facts.software_version and facts.host_name and facts.role
-        await device.close()
-
-    async def test_every_element_is_of_a_type_of_the_schema(self, bench: DriverBench) -> None:
-        device, permit = bench.connect(), bench.book.read()
-        schema = await device.read_schema(permit)
-        elements = await device.read_elements(permit, schema, running=True)
-        keys = [key_of(schema, element) for element in elements]
-        assert elements and len(set(keys)) == len(keys)
-        for element in elements:
-            for each in element.walk():
-                assert set(each.attributes) <= {a.name for a in schema.types[each.path].attributes}
-        paths = {element.path for element in elements}
-        one = min(paths)
-        alone = await device.read_elements(permit, schema, [one], running=True)
-        assert list(alone) == [e for e in elements if e.path == one]
-        await device.close()
-
-    async def test_reading_is_no_step_and_no_write(self, bench: DriverBench) -> None:
-        device, permit = bench.connect(), bench.book.read()
-        await device.read_elements(permit, await device.read_schema(permit))
-        await device.close()
-        assert bench.book.steps == [] and bench.writes() == 0
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "fenced_step" in metafunc.fixturenames:
+            metafunc.parametrize("fenced_step", range(self.push_steps + 1))
 
     # --------------------------------------------------------------------------------------- writing
 
     async def test_edits_land_and_only_activation_makes_them_run(self, bench: DriverBench) -> None:
+        """Without a candidate they run at once."""
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
-        new = bench.new_element()
+        new, can = bench.new_element(), bench.driver.capabilities
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, new))
-        assert await find(device, permit, schema, new, running=True) is None
+        assert (await find(device, permit, schema, new, running=True) is None) is can.candidate
         edited = await find(device, permit, schema, new, running=False)
         assert missing_from(schema, new, edited) == []
         assert await device.verify(permit) is None
-        await device.save(permit)
-        assert await find(device, permit, schema, new, running=True) is None
+        if not can.saves_last:
+            await device.save(permit)
+            assert (await find(device, permit, schema, new, running=True) is None) is can.candidate
         await device.activate(permit)
+        await device.confirm(permit)
         assert same(schema, await find(device, permit, schema, new, running=True), edited)
+        if can.saves_last:
+            await device.save(permit)
         await device.unlock(permit)
         await device.close()
         assert [step for step in bench.book.steps if step.open] == []
@@ -89,8 +74,9 @@ class DriverContract:
         now = await find(device, permit, schema, after, running=True)
         assert same(schema, now, after) and not same(schema, now, before)
         childless = replace(after, children=())
-        await push(device, permit, schema, ElementEdit(after, childless))
-        assert missing_from(schema, childless, await find(device, permit, schema, after, running=True)) == []
+        if after.children:
+            await push(device, permit, schema, ElementEdit(after, childless))
+            assert missing_from(schema, childless, await find(device, permit, schema, after, running=True)) == []
         await push(device, permit, schema, ElementEdit(childless, None))
         assert await find(device, permit, schema, after, running=True) is None
         await device.close()
@@ -100,109 +86,103 @@ class DriverContract:
         schema = await device.read_schema(permit)
         await push(device, permit, schema, ElementEdit(None, bench.new_element()))
         await device.close()
-        assert len(bench.book.steps) == bench.writes() == 6
+        assert len(bench.book.steps) == bench.writes() == self.push_steps
 
-    async def test_restore_takes_edits_back(self, bench: DriverBench) -> None:
+    async def test_what_the_device_lacks_is_no_step(self, bench: DriverBench) -> None:
+        device, permit = bench.connect(), bench.book.write()
+        can = bench.driver.capabilities
+        await device.lock(permit)
+        assert len(bench.book.steps) == can.device_lock
+        assert await device.verify(permit) is None
+        assert len(bench.book.steps) == can.device_lock + bench.verifies
+        await device.unlock(permit)
+        assert len(bench.book.steps) == bench.writes() == 2 * can.device_lock + bench.verifies
+        await device.close()
+
+    async def test_restore_takes_edits_back_or_says_that_it_cannot(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
-        await device.restore(permit, "running")
+        if bench.driver.capabilities.restore:
+            await device.restore(permit, "running")
+        else:
+            steps, writes = len(bench.book.steps), bench.writes()
+            with pytest.raises(Rejected, match="cannot restore"):
+                await device.restore(permit, "running")
+            assert (len(bench.book.steps), bench.writes()) == (steps, writes)
+            await device.write(permit, schema, ElementEdit(bench.new_element(), None))
         assert await find(device, permit, schema, bench.new_element(), running=False) is None
         await device.unlock(permit)
         await device.close()
 
-    # ---------------------------------------------------------------------------------------- permits
+    # -------------------------------------------------------------------------------------- activation
 
-    async def test_a_permit_to_read_writes_nothing(self, bench: DriverBench) -> None:
-        device, permit = bench.connect(), bench.book.read()
+    @pytest.mark.parametrize("by", ["restore", "close"])
+    async def test_an_activation_that_is_not_confirmed_is_undone(self, bench: DriverBench, by: str) -> None:
+        can = bench.driver.capabilities
+        if not can.confirmed_commit:
+            pytest.skip("activations of this platform are final")
+        device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
-        edit = ElementEdit(None, bench.new_element())
-        # Each of these lines must not type-check, either: without the comment mypy fails on it.
-        tries = [
-            device.lock(permit),  # type: ignore[arg-type]
-            device.unlock(permit),  # type: ignore[arg-type]
-            device.write(permit, schema, edit),  # type: ignore[arg-type]
-            device.verify(permit),  # type: ignore[arg-type]
-            device.save(permit),  # type: ignore[arg-type]
-            device.activate(permit),  # type: ignore[arg-type]
-            device.restore(permit, "running"),  # type: ignore[arg-type]
-        ]
-        for attempt in tries:
-            with pytest.raises(HouseRuleBroken):
-                await attempt
+        new = bench.new_element()
+        await device.lock(permit)
+        await device.write(permit, schema, ElementEdit(None, new))
+        if not can.saves_last:
+            await device.save(permit)
+        await device.activate(permit)
+        assert await find(device, permit, schema, new, running=True) is not None
+        if by == "restore":
+            await device.restore(permit, "running")
+            assert await find(device, permit, schema, new, running=True) is None
+            await device.unlock(permit)
+            await device.close()
+            return
         await device.close()
-        assert bench.writes() == 0 and bench.book.steps == []
-
-    async def test_a_spent_forged_or_foreign_permit_opens_nothing(self, bench: DriverBench) -> None:
-        device = bench.connect()
-        spent = bench.book.write()
-        schema = await device.read_schema(spent)
-        bench.book.spend(spent)
-        foreign = Permit(Write, frozenset({DEVICE + 1}), "contract", 1)
-        for permit in (spent, foreign, replace(bench.book.write())):
-            for attempt in (
-                device.facts(permit),
-                device.read_schema(permit),
-                device.read_elements(permit, schema),
-                device.lock(permit),
-                device.unlock(permit),
-                device.write(permit, schema, ElementEdit(None, bench.new_element())),
-                device.verify(permit),
-                device.save(permit),
-                device.activate(permit),
-                device.restore(permit, "running"),
-            ):
-                with pytest.raises(HouseRuleBroken):
-                    await attempt
-        await device.close()
-        assert bench.writes() == 0
+        after, until = bench.connect(), time.monotonic() + UNDONE_WITHIN_S
+        while await find(after, permit, schema, new, running=True) is not None:
+            assert time.monotonic() < until, "it still runs"
+            await asyncio.sleep(0.05)
+        await after.close()
 
     # ------------------------------------------------------------------------------------------ fence
 
-    @pytest.mark.parametrize("number", range(7))
-    async def test_nothing_is_written_from_the_fenced_step_on(self, bench: DriverBench, number: int) -> None:
+    async def test_nothing_is_written_from_the_fenced_step_on(self, bench: DriverBench, fenced_step: int) -> None:
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
-        bench.book.fence_at = number
+        bench.book.fence_at = fenced_step
         edits = ElementEdit(None, bench.new_element())
-        if number == 6:  # a push of six steps is through before it
+        if fenced_step == self.push_steps:  # the push is through before it
             await push(device, permit, schema, edits)
         else:
             with pytest.raises(LockLost, match="taken away by admin"):
                 await push(device, permit, schema, edits)
         await device.close()
-        assert bench.writes() == number
-        assert [step.number for step in bench.book.steps] == list(range(number))
+        assert bench.writes() == fenced_step
+        assert [step.number for step in bench.book.steps] == list(range(fenced_step))
 
     async def test_a_fenced_connection_stays_silent(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
         await device.lock(permit)
-        bench.book.fence_at = 1
-        for attempt in (
-            device.write(permit, schema, ElementEdit(None, bench.new_element())),
-            device.verify(permit),
-            device.save(permit),
-            device.activate(permit),
-            device.restore(permit, "running"),
-            device.unlock(permit),
-        ):
+        before = len(bench.book.steps)
+        bench.book.fence_at = before
+        for attempt in _steps(bench, device, permit, schema):
             with pytest.raises(LockLost):
                 await attempt
         await device.close()
-        assert bench.writes() == 1
+        assert bench.writes() == before
 
     async def test_a_device_lock_that_fenced_work_left_is_ended_by_whoever_comes_next(self, bench: DriverBench) -> None:
         cut_short, permit = bench.connect(), bench.book.write()
         schema = await cut_short.read_schema(permit)
         await cut_short.lock(permit)
-        bench.book.fence_at = 1
+        bench.book.fence_at = len(bench.book.steps)
         with pytest.raises(LockLost):
             await cut_short.save(permit)
         await cut_short.close()
         bench.book.fence_at = None
-        following, permit = bench.connect(), bench.book.write()
+        following, permit = bench.connect(left_session=bench.book.note), bench.book.write()
         await push(following, permit, schema, ElementEdit(None, bench.new_element()))
         await following.close()
 
@@ -210,20 +190,55 @@ class DriverContract:
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
         await device.lock(permit)
+        before = len(bench.book.steps)
         bench.book.no_time = True
         with pytest.raises(Unreachable):
             await device.write(permit, schema, ElementEdit(None, bench.new_element()))
         with pytest.raises(Unreachable):
             await device.save(permit)
-        assert bench.writes() == 1
-        assert [step.open for step in bench.book.steps] == [False, False, False], "nothing left us"
+        assert bench.writes() == before
+        assert [step.open for step in bench.book.steps] == [False] * (before + 2), "nothing left us"
         bench.book.no_time = False
         await device.unlock(permit)
         await device.close()
 
+    # --------------------------------------------------------------------------------------- sessions
+
+    async def test_the_session_is_noted_before_the_lock_and_forgotten_with_it(self, bench: DriverBench) -> None:
+        if not bench.ends_left_session:
+            pytest.skip("this platform's sessions end by themselves")
+        device, permit = bench.connect(), bench.book.write()
+        await device.lock(permit)
+        (noted, steps), *later = bench.book.notes
+        assert noted is not None and steps == 0 and all(note is not None for note, _ in later)
+        await device.unlock(permit)
+        assert bench.book.note is None
+        await device.close()
+
+    async def test_after_a_crash_the_old_session_is_ended_at_once(self, bench: DriverBench) -> None:
+        if not bench.ends_left_session:
+            pytest.skip("this platform's sessions end by themselves")
+        old, permit = bench.connect(), bench.book.write()
+        schema = await old.read_schema(permit)
+        await old.lock(permit)
+        note = bench.book.note
+        bench.crash()
+        new = bench.connect(left_session=note)
+        await new.lock(permit)
+        with pytest.raises(DeviceFault):
+            await old.write(permit, schema, ElementEdit(None, bench.new_element()))
+        assert await find(new, permit, schema, bench.new_element(), running=False) is None
+        await new.write(permit, schema, ElementEdit(None, bench.new_element()))
+        await activate(new, permit)
+        await new.unlock(permit)
+        await new.close()
+        assert bench.book.note is None
+
     # --------------------------------------------------------------------------------------- failures
 
     async def test_a_lock_held_on_the_device_is_said_and_nothing_written(self, bench: DriverBench) -> None:
+        if not bench.driver.capabilities.device_lock:
+            pytest.skip("this platform has no lock of its own")
         device, permit = bench.connect(), bench.book.write()
         await bench.hold_lock(True)
         with pytest.raises(DeviceSideLocked, match="on its own side"):
@@ -235,6 +250,8 @@ class DriverContract:
         await device.close()
 
     async def test_nothing_is_written_without_the_devices_lock(self, bench: DriverBench) -> None:
+        if not bench.driver.capabilities.device_lock:
+            pytest.skip("this platform has no lock of its own")
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
         for attempt in (
@@ -266,8 +283,8 @@ class DriverContract:
         await bench.cut_next_edit()
         with pytest.raises(Unreachable):
             await device.write(permit, schema, ElementEdit(None, bench.new_element()))
-        assert [step.open for step in bench.book.steps] == [False, True]
-        await device.restore(permit, "running")
+        assert [step.open for step in bench.book.steps] == [False] * bench.driver.capabilities.device_lock + [True]
+        await take_back(device, permit, schema, bench.new_element())
         assert await find(device, permit, schema, bench.new_element(), running=False) is None
         await device.unlock(permit)
         await device.close()
@@ -283,18 +300,23 @@ class DriverContract:
         await device.close()
 
     async def test_verify_says_what_is_wrong(self, bench: DriverBench) -> None:
+        if not bench.verifies:
+            pytest.skip("this device is not asked to verify")
         device, permit = bench.connect(), bench.book.write()
         schema = await device.read_schema(permit)
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, bench.breaking_element()))
         assert await device.verify(permit)
-        await device.restore(permit, "running")
+        await take_back(device, permit, schema, bench.breaking_element())
         assert await device.verify(permit) is None
         await device.unlock(permit)
         await device.close()
 
     @pytest.mark.parametrize("action", ["save", "activate", "restore"])
     async def test_a_failed_job_is_a_rejection_and_its_step_is_over(self, bench: DriverBench, action: str) -> None:
+        can = bench.driver.capabilities
+        if (action == "restore" and not can.restore) or (action == "activate" and not can.candidate):
+            pytest.skip(f"this platform knows no {action}")
         device, permit = bench.connect(), bench.book.write()
         await device.lock(permit)
         await bench.fail_next_job(action)
@@ -305,15 +327,19 @@ class DriverContract:
         await device.close()
         assert [step for step in bench.book.steps if step.open] == []
 
-    async def test_a_wrong_password_is_said_without_the_password(self, bench: DriverBench) -> None:
-        device = bench.connect(password="not-the-password-4711")
-        with pytest.raises(Rejected) as caught:
-            await device.facts(bench.book.read())
-        await device.close()
-        assert "not-the-password-4711" not in told(caught.value)
 
-    async def test_a_device_that_is_not_there_is_unreachable(self, bench: DriverBench) -> None:
-        device = bench.connect(address="127.0.0.1:1", secondary_address=None)
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
-            await device.facts(bench.book.read())
-        await device.close()
+def _steps(
+    bench: DriverBench, device: DeviceConnection, permit: Permit[Write], schema: Schema
+) -> Iterator[Awaitable[object]]:
+    """Every call that is a step on this device, one after the other."""
+    can = bench.driver.capabilities
+    yield device.write(permit, schema, ElementEdit(None, bench.new_element()))
+    if bench.verifies:
+        yield device.verify(permit)
+    yield device.save(permit)
+    if can.candidate:
+        yield device.activate(permit)
+    if can.restore:
+        yield device.restore(permit, "running")
+    if can.device_lock:
+        yield device.unlock(permit)

@@ -9,16 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import (
-    HouseRuleBroken,
-    LockLost,
-    Rejected,
-    SdmError,
-)
+from opensdm.core.errors import DeviceSideLocked, HouseRuleBroken, LockLost, Rejected, SdmError
 from opensdm.core.inventory import Credentials
 from opensdm.core.permit import Permit, Read, StepWindow, Write
 from opensdm.core.ports import DeviceConnection, Driver, ElementEdit
-from opensdm.core.validation import key_of
+from opensdm.core.validation import SECRET_TYPE, element_type, key_of
 
 DEVICE = 7
 MARGIN_S = 0.5
@@ -46,6 +41,8 @@ class StepBook:
         self.no_time = False
         self.note: str | None = None
         """What the driver noted of its session on the device; what `left_session` would be after a crash."""
+        self.notes: list[tuple[str | None, int]] = []
+        """Every note, with the number of steps begun before it."""
         self._alive: set[int] = set()
         self._kept: list[Permit[Read]] = []
 
@@ -81,6 +78,7 @@ class StepBook:
         if self.fence_at is not None and len(self.steps) >= self.fence_at:
             raise LockLost("taken away by admin (contract)")
         self.note = note
+        self.notes.append((note, len(self.steps)))
 
     def _known(self, permit: Permit[Read]) -> Permit[Read]:
         self._alive.add(id(permit))
@@ -96,6 +94,22 @@ class DriverBench(ABC):
         self.credentials = credentials
         self.book = StepBook()
         self._connections: list[DeviceConnection] = []
+        self._crashed: list[Driver] = []
+
+    @property
+    def verifies(self) -> bool:
+        """Whether this device is asked to verify; a platform that can may have a device on which it is switched off."""
+        return self.driver.capabilities.verify
+
+    @property
+    def ends_left_session(self) -> bool:
+        """Whether what the driver notes of its session is enough to end it after a crash; checked only if so."""
+        return self.driver.capabilities.ends_foreign_session
+
+    def crash(self) -> None:
+        """As after a crash of the server: a new driver that remembers nothing; old connections are just left."""
+        self._crashed.append(self.driver)
+        self.driver = self.new_driver()
 
     def connect(self, **changes: object) -> DeviceConnection:
         credentials = replace(self.credentials, **changes) if changes else self.credentials  # type: ignore[arg-type]
@@ -107,13 +121,20 @@ class DriverBench(ABC):
         for connection in self._connections:
             await connection.close()
 
+    def new_driver(self) -> Driver:
+        """Another driver of the same kind, as a new process would make it."""
+        return type(self.driver)()
+
     @abstractmethod
     def writes(self) -> int:
         """How many configuration writes reached the device, locks and jobs included, by its own account."""
 
     @abstractmethod
     def new_element(self) -> Element:
-        """An element the device does not have, with a sub-element, valid on it."""
+        """An element the device does not have, valid on it, with a sub-element where the platform knows any.
+
+        It has an attribute beside its keys that takes any text.
+        """
 
     @abstractmethod
     def changed(self, element: Element) -> Element:
@@ -121,7 +142,7 @@ class DriverBench(ABC):
 
     @abstractmethod
     def breaking_element(self) -> Element:
-        """An element that the device stores, and that its verify then rejects."""
+        """An element that the device stores, and that its verify then rejects. Asked only where it verifies."""
 
     @abstractmethod
     def refused_element(self) -> Element:
@@ -129,7 +150,7 @@ class DriverBench(ABC):
 
     @abstractmethod
     async def hold_lock(self, held: bool) -> None:
-        """Somebody else takes, or gives up, the device's own configuration lock."""
+        """Somebody else takes, or gives up, the device's own configuration lock. Asked only where there is one."""
 
     @abstractmethod
     async def lose_next_edit(self) -> None:
@@ -143,6 +164,10 @@ class DriverBench(ABC):
     async def fail_next_job(self, action: str) -> None:
         """verify, save, activate or restore fails when next asked for."""
 
+    @abstractmethod
+    async def die_in_next_read(self) -> None:
+        """The device dies in the middle of its next answer to a read of its configuration."""
+
 
 async def push(device: DeviceConnection, permit: Permit[Write], schema: Schema, *edits: ElementEdit) -> None:
     """The way of a push, without its reading back."""
@@ -152,9 +177,41 @@ async def push(device: DeviceConnection, permit: Permit[Write], schema: Schema, 
     words = await device.verify(permit)
     if words is not None:
         raise Rejected(words)
-    await device.save(permit)
-    await device.activate(permit)
+    await activate(device, permit)
     await device.unlock(permit)
+
+
+async def activate(device: DeviceConnection, permit: Permit[Write]) -> None:
+    """Make what was edited run, for good, and keep it over a reboot: in the device's order."""
+    if not device.capabilities.saves_last:
+        await device.save(permit)
+    await device.activate(permit)
+    await device.confirm(permit)
+    if device.capabilities.saves_last:
+        await device.save(permit)
+
+
+async def take_back(device: DeviceConnection, permit: Permit[Write], schema: Schema, new: Element) -> None:
+    """Undo what may be left of the creation of `new`: by a restore where the device has one, else by deleting it."""
+    if device.capabilities.restore:
+        try:
+            await device.restore(permit, "running")
+        except (Rejected, DeviceSideLocked):  # its lock went with its session
+            await device.lock(permit)
+            await device.restore(permit, "running")
+        return
+    found = await find(device, permit, schema, new, running=False)
+    if found is not None:
+        await device.write(permit, schema, ElementEdit(found, None))
+
+
+def with_secret(schema: Schema, element: Element, value: str) -> tuple[Schema, Element]:
+    """A schema in which one attribute of the element is a secret, and the element with that secret's value."""
+    kind = element_type(schema, element.path)
+    name = next(name for name in element.attributes if name not in kind.keys)
+    attributes = tuple(replace(a, value_type=SECRET_TYPE) if a.name == name else a for a in kind.attributes)
+    types = {**schema.types, kind.path: replace(kind, attributes=attributes)}
+    return replace(schema, types=types), replace(element, attributes={**element.attributes, name: value})
 
 
 async def find(

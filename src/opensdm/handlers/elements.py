@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from opensdm.core.difference import masked
-from opensdm.core.effective import added, fold, locate, removed, updated, validate_change
+from opensdm.core.effective import added, fold, locate, removed, replaced, updated, validate_change
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import InvalidRequest
-from opensdm.core.operations import AddElement, DeleteElement, ListElements, RetrieveElement, UpdateElement
+from opensdm.core.errors import InvalidRequest, SdmError
+from opensdm.core.operations import (
+    AddElement,
+    ApplyBatch,
+    BatchEdit,
+    BatchVerb,
+    DeleteElement,
+    ListElements,
+    RetrieveElement,
+    UpdateElement,
+)
 from opensdm.core.ports import Transaction, Work
 from opensdm.core.references import top_of
 from opensdm.core.results import ElementsShown
-from opensdm.core.validation import element_type, validate
+from opensdm.core.staging import PendingChange
+from opensdm.core.validation import Key, element_type, validate
 from opensdm.handlers.aside import aside
 from opensdm.handlers.loaded import Loaded, loaded
 
@@ -92,6 +103,55 @@ async def delete_element(operation: DeleteElement, work: Work) -> None:
     await work.commit(effect)
 
 
+async def apply_batch(operation: ApplyBatch, work: Work) -> None:
+    """Stage many edits in one transaction. An edit that cannot be made is named by its place, and none is staged."""
+    if not operation.edits:
+        raise InvalidRequest("the batch holds no edit")
+
+    async def effect(transaction: Transaction) -> None:
+        tops = tuple(dict.fromkeys(top_of(edit.element.path) for edit in operation.edits))
+        user_id, device_id, change_set = work.session.user_id, operation.device_id, operation.change_set
+        view = await loaded(transaction, device_id, user_id, change_set, tops)
+        staged: dict[Key, PendingChange] = {}
+        for number, edit in enumerate(operation.edits, 1):
+            try:
+                change = _folded(view, edit, transaction.now_us)
+            except SdmError as error:
+                error.message = f"edit {number} of {len(operation.edits)} ({edit.verb.value}): {error.message}"
+                error.facts["edit"] = number
+                raise
+            staged[(change.path, change.key)] = change
+            others = tuple(c for c in view.changes if (c.path, c.key) != (change.path, change.key))
+            view = replace(view, changes=(*others, change))
+        for change in staged.values():
+            await transaction.configurations.put_change(user_id, device_id, change, change_set)
+
+    await work.commit(effect)
+
+
+def _folded(view: Loaded, edit: BatchEdit, now_us: int) -> PendingChange:
+    """One edit of a batch as the pending change of its top-level element."""
+    schema, element, elements = view.schema, edit.element, view.elements(edit.element.path)
+    before: Element | None
+    after: Element | None
+    match edit.verb:
+        case BatchVerb.ADD:
+            validate(schema, element)
+            before, after = added(schema, elements, element, edit.parent)
+        case BatchVerb.UPDATE:
+            old, new = updated(schema, elements, element, edit.parent)
+            before, after = old[0], new[0]
+        case BatchVerb.REPLACE:
+            validate(schema, element)
+            old, new = replaced(schema, elements, element, edit.parent)
+            before, after = old[0], new[0]
+        case BatchVerb.DELETE:
+            before, after = removed(schema, elements, element, edit.parent)
+    change = fold(schema, view.changes, before, after, now_us)
+    validate_change(schema, change)
+    return change
+
+
 _Staging = AddElement | UpdateElement | DeleteElement
 
 
@@ -123,4 +183,5 @@ HANDLERS_HERE = {
     AddElement: add_element,
     UpdateElement: update_element,
     DeleteElement: delete_element,
+    ApplyBatch: apply_batch,
 }

@@ -127,6 +127,10 @@ WAYS: Mapping[str, Way | Console] = {
     "AddElement": Way("POST", _CONFIG + "/configElements/add", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
     "UpdateElement": Way("POST", _CONFIG + "/configElements/update", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
     "DeleteElement": Way("POST", _CONFIG + "/configElements/delete", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
+    # The caller's own edits, of which a sample shows the form.
+    "ApplyBatch": Way(
+        "POST", _CONFIG + "/configElements/batch", resources.CONFIG_BATCH.sample, {"edits": ""}, query=_CHANGE_SET
+    ),
     "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
     "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
     "ListChangeSets": Way("GET", _CONFIG + "/changeSets"),

@@ -25,9 +25,10 @@ from opensdm.core.operations import (
     PushAction,
     PushChanges,
 )
+from opensdm.doors.http import base_url, curl
 from opensdm.doors.rest.app import ENDPOINTS
 from opensdm.doors.rest.media import Medium
-from opensdm.doors.rest.next_steps import WAYS, Console, Way, base_url, check_ways, curl, render
+from opensdm.doors.rest.next_steps import WAYS, Console, Way, check_ways, render
 from opensdm.gate.policy import advise
 from tests.doors.conftest import BASE, Connect, Rest
 from tests.doors.wire import listed, refused

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -15,80 +14,14 @@ from opensdm.core.ports import ElementEdit
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
 from opensdm.simulator import VirtualSbc
 from opensdm.testing.driver import DriverContract
-from opensdm.testing.driver_bench import DEVICE, DriverBench, find, push, told
-
-USER, PASSWORD = "sdm", "Device-pw-4711"
-WRITING = ("lock", "unlock", "element", "management")
-
-
-class AcmeBench(DriverBench):
-    """One virtual SBC and the driver."""
-
-    def __init__(self, sbc: VirtualSbc, credentials: Credentials) -> None:
-        super().__init__(AcmeSbcDriver(), credentials)
-        self.sbc = sbc
-
-    @property
-    def ends_left_session(self) -> bool:
-        return False
-
-    def writes(self) -> int:
-        return len([entry for entry in self.sbc.journal if entry.kind in WRITING])
-
-    def new_element(self) -> Element:
-        port = Element("sipInterface/sipPort", {"address": "198.51.100.10", "port": "5060", "transportProtocol": "TCP"})
-        return Element("sipInterface", {"realmId": "core", "description": "new"}, (port,))
-
-    def changed(self, element: Element) -> Element:
-        return replace(element, attributes={**element.attributes, "natInterval": "45"})
-
-    def breaking_element(self) -> Element:
-        return Element("sessionAgent", {"hostname": "agent.example", "realmId": "nowhere"})
-
-    def refused_element(self) -> Element:
-        return Element("sessionAgent", {"hostname": "agent.example", "port": "70000"})
-
-    async def hold_lock(self, held: bool) -> None:
-        self.sbc.control({"console_lock": held})
-
-    async def lose_next_edit(self) -> None:
-        self.sbc.control({"lose_edits": 1})
-
-    async def cut_next_edit(self) -> None:
-        self.sbc.control({"drop_after_writes": 0, "drop_applies": True})
-
-    async def fail_next_job(self, action: str) -> None:
-        self.sbc.control({"fail_jobs": [action]})
-
-    async def die_in_next_read(self) -> None:
-        await self.sbc.stop()
-
-
-Start = Callable[..., Awaitable[AcmeBench]]
+from opensdm.testing.driver_bench import DEVICE, find, push, told
+from tests.contract.acme_bench import PASSWORD, USER, AcmeBench, Start, benches
 
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts virtual SBCs with given options; `secondary` joins another one as second address."""
-    running: list[AcmeBench] = []
-
-    async def launch(
-        *, parameters: dict[str, str] | None = None, secondary: AcmeBench | None = None, **options: Any
-    ) -> AcmeBench:
-        sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, **{"job_delay_s": 0.01, **options})
-        host, port = await sbc.start("127.0.0.1", 0)
-        known = {"transport": "http"} if sbc.certificate is None else {"tls.ca": sbc.certificate.read_text()}
-        if secondary is not None:
-            known["tls.ca"] += secondary.credentials.parameters["tls.ca"]
-        second = None if secondary is None else secondary.credentials.address
-        credentials = Credentials(f"{host}:{port}", second, USER, PASSWORD, {**known, **(parameters or {})})
-        running.append(AcmeBench(sbc, credentials))
-        return running[-1]
-
-    yield launch
-    for each in running:
-        await each.close()
-        await each.sbc.stop()
+    async with benches() as launch:
+        yield launch
 
 
 @pytest.fixture
@@ -177,9 +110,9 @@ async def test_a_lock_lost_with_its_token_ends_the_writing(bench: AcmeBench) -> 
     schema = await device.read_schema(permit)
     await device.lock(permit)
     bench.sbc.tokens.revoke_all()
-    with pytest.raises(Rejected, match="session with it has ended"):
+    with pytest.raises(Rejected, match="ended our session, and with it its lock"):
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
-    with pytest.raises(Rejected, match="own lock is not held"):
+    with pytest.raises(Rejected, match="ended our session, and with it its lock"):
         await device.save(permit)
     await device.lock(permit)
     await device.restore(permit, "running")

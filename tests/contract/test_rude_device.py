@@ -42,7 +42,7 @@ class RudeDevice:
         self.script: dict[str, Script] = {
             "GET /rest/api/supportedversions": answer("<version>v1.1</version><latestVersion>v1.2</latestVersion>"),
             "POST /rest/v1.2/auth/token": answer("<accessToken>token-4711</accessToken>"),
-            "GET /rest/v1.2/system/status": answer("<role>active</role><hostName>rude</hostName>"),
+            "GET /rest/v1.2/system/status": answer("<role>standalone</role><hostName>rude</hostName>"),
             "GET /rest/v1.2/system/version": answer("<version>1</version>"),
             "POST /rest/v1.2/configuration/lock": answer(status=204),
             "GET /rest/v1.2/configuration/elementTypes": answer(
@@ -86,7 +86,8 @@ class Bench:
         self.device = device
         self.book = StepBook()
         credentials = Credentials(address, None, "user", "Secret-4711", {"transport": "http"})
-        self.connection: DeviceConnection = AcmeSbcDriver().connect(DEVICE, credentials, self.book)
+        self.driver = AcmeSbcDriver()
+        self.connection: DeviceConnection = self.driver.connect(DEVICE, credentials, self.book)
 
     async def facts(self) -> Any:
         return await self.connection.facts(self.book.read())
@@ -109,6 +110,7 @@ async def bench() -> AsyncIterator[Bench]:
     bench = Bench(device, await device.start())
     yield bench
     await bench.connection.close()
+    await bench.driver.close()
     await device.stop()
 
 

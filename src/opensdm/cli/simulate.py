@@ -33,6 +33,13 @@ def sbc(
         typer.Option("--tls", metavar="DIR", help="Keeps its certificates here; else made anew at each start."),
     ] = None,
     plain_http: Annotated[bool, typer.Option("--plain-http", help="HTTP without TLS.")] = False,
+    pair: Annotated[
+        str | None, typer.Option("--pair", metavar="HOST:PORT", help="Make it an HA pair: the standby listens here.")
+    ] = None,
+    elements: Annotated[
+        list[str] | None,
+        typer.Option("--elements", metavar="TYPE=NUMBER", help="So many made-up elements of a type; repeatable."),
+    ] = None,
     controllable: Annotated[
         bool, typer.Option("--controllable", help="Open POST /simulator/control for faults; for tests.")
     ] = False,
@@ -43,30 +50,46 @@ def sbc(
     """
     from opensdm.cli.console import run
     from opensdm.passwords import generated_password
-    from opensdm.settings import split_listen
     from opensdm.simulator import serve
     from opensdm.tls import ensure_certificates
 
     quiet_logs()
-    try:
-        host, port = split_listen(listen)
-    except ValueError as error:
-        raise CommandFailed(f"--listen: {error}", USAGE) from error
+    host, port = _split("--listen", listen)
+    standby = None if pair is None else _split("--pair", pair)
+    wanted = dict(_number(each) for each in elements or ())
     given = os.environ.get("OPENSDM_SBC_PASSWORD")
     password = generated_password() if given is None else given
     with tempfile.TemporaryDirectory(prefix="virtual-sbc-") as temporary:
-        pair = None
+        certificate = None
         if not plain_http:
-            files = ensure_certificates(tls or Path(temporary), [host])
-            pair = files.server_cert, files.server_key
+            files = ensure_certificates(tls or Path(temporary), [host, *([standby[0]] if standby else [])])
+            certificate = files.server_cert, files.server_key
             print(f"virtual-sbc: certificate authority {files.ca_cert.resolve()}")
         shown = f"password {password} (shown this once)" if given is None else "password as in OPENSDM_SBC_PASSWORD"
         print(f"virtual-sbc: user {username}, {shown}", flush=True)
         work = serve(
-            host, port, name=name, username=username, password=password, tls=pair, plain_http=plain_http,
-            state_path=state, controllable=controllable,
+            host, port, name=name, username=username, password=password, tls=certificate, plain_http=plain_http,
+            state_path=state, controllable=controllable, standby=standby, elements=wanted,
         )  # fmt: skip
         try:
             run(work)
+        except ValueError as error:
+            raise CommandFailed(f"--elements: {error}", USAGE) from error
         except OSError as error:
             raise CommandFailed(f"cannot listen on {listen}: {error.strerror or error}; choose another") from error
+
+
+def _split(option: str, address: str) -> tuple[str, int]:
+    from opensdm.settings import split_listen
+
+    try:
+        return split_listen(address)
+    except ValueError as error:
+        raise CommandFailed(f"{option}: {error}", USAGE) from error
+
+
+def _number(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not name or not count.isdecimal():
+        raise CommandFailed(f"--elements: {text!r} is not TYPE=NUMBER", USAGE)
+    return name, int(count)

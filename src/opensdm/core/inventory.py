@@ -123,8 +123,13 @@ DEVICE_PARAMETERS = (
         choices=("https", "http"),
     ),
     ParameterType(
-        "tls.verify", "Check certificate", "whether the device's certificate must be trusted", SINGLE_SELECTION,
-        default="true", choices=_YES_NO,
+        "tls.verify", "Check certificate",
+        "whether the device's certificate must be trusted, or is kept when first seen and may not change",
+        SINGLE_SELECTION, default="true", choices=("true", "false", "first-use"),
+    ),
+    ParameterType(
+        "tls.fingerprint", "Certificate fingerprint",
+        "SHA-256 of the certificate the device must show where tls.verify is first-use; of a pair both, with a space",
     ),
     ParameterType("tls.ca", "Certificate authority", "PEM certificates to trust, instead of the system's"),
     ParameterType("ssh.host.key", "SSH host key", "the key the device must show: 'ssh-ed25519 AAAA...'"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from opensdm.core.element import AttributeType, Element, ElementType, Schema
 from opensdm.core.errors import Rejected
 from opensdm.core.validation import NUMERIC_TYPE, SECRET_TYPE, element_type, items, joined
-from opensdm.drivers.acme_xml import DeviceAttribute, DeviceElement, DeviceType, Values
+from opensdm.drivers.acme_xml import DeviceAttribute, DeviceElement, DeviceType, Envelope, Values
 from opensdm.drivers.names import Definition, ListRule, TypeNames
 
 DELIMITER = ","
@@ -90,6 +90,7 @@ class Translator:
     def __init__(self, definition: Definition, schema: Schema) -> None:
         self._definition = definition
         self._schema = schema
+        self._attributes: dict[str, dict[str, AttributeType]] = {}
         self._paths = {kind.cli_name: kind.path for path, kind in schema.types.items() if "/" not in path}
 
     def device_type(self, path: str) -> str:
@@ -105,15 +106,20 @@ class Translator:
             raise Rejected(f"the device sent a {device.type}, a type it did not list")
         return self._north(device, self._schema.types[path], self._definition.type_names(device.type))
 
+    def page_to_north(self, page: Envelope) -> list[Element]:
+        """All elements of one answer."""
+        return [self.to_north(element) for element in page.elements()]
+
     def _north(self, device: DeviceElement, kind: ElementType, names: TypeNames) -> Element:
-        by_cli = {a.cli_name: a for a in kind.attributes}
+        by_cli = self._attributes.get(kind.path)
+        if by_cli is None:
+            by_cli = self._attributes[kind.path] = {a.cli_name: a for a in kind.attributes}
         attributes, children = {}, []
         for name, values in device.attributes.items():
-            rule = names.lists.get(name)
             attribute = by_cli.get(name)
             if attribute is not None:
                 attributes[attribute.name] = _as_text(attribute, values)
-            elif rule is not None:
+            elif (rule := names.lists.get(name)) is not None:
                 children += [Element(f"{kind.path}/{rule.north}", rule.split(value)) for value in values if value]
         below = {child.cli_name: child for child in kind.children}
         for child in device.children:
@@ -171,7 +177,9 @@ def _of_type(element: DeviceElement, device_type: str) -> list[DeviceElement]:
 
 
 def _as_text(attribute: AttributeType, values: Values) -> str:
-    return "".join(values[:1]) if attribute.delimiter is None else joined(attribute.delimiter, values)
+    if attribute.delimiter is None:
+        return values[0] if values else ""
+    return joined(attribute.delimiter, values)
 
 
 def _as_values(attribute: AttributeType, text: str) -> Values:

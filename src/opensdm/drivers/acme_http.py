@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import ssl
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Any
 
 import httpx2
 
-from opensdm.core.errors import InvalidRequest, Rejected, Unreachable
-from opensdm.core.inventory import MASKED, Credentials
+from opensdm.core.errors import Rejected, Unreachable, UntrustedDevice
+from opensdm.core.inventory import MASKED
+from opensdm.drivers.acme_tls import Pins, Transport
 from opensdm.drivers.acme_xml import Envelope
 from opensdm.drivers.base import NO_ANSWER, NotSent, unreachable
 
@@ -27,52 +27,6 @@ SHORTEST_SECRET = 3
 _WITHOUT_ANSWER: tuple[type[Exception], ...] = (Unreachable, *NO_ANSWER)
 
 Params = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """How to reach the units of one device. `context` None: plain HTTP."""
-
-    context: ssl.SSLContext | None
-
-    @property
-    def scheme(self) -> str:
-        return "http" if self.context is None else "https"
-
-
-def transport_of(credentials: Credentials) -> Transport:
-    """Reads the device parameters `transport`, `tls.verify` and `tls.ca`; raises InvalidRequest for what is none.
-
-    HTTPS with a checked certificate unless the device's own parameters say otherwise.
-    """
-    parameters = credentials.parameters
-    match parameters.get("transport", "https").lower():
-        case "http":
-            return Transport(None)
-        case "https":
-            return Transport(_context(parameters.get("tls.verify", "true"), parameters.get("tls.ca")))
-        case other:
-            raise InvalidRequest(f"device parameter transport is https or http, not {other!r}")
-
-
-def _context(verify: str, authority: str | None) -> ssl.SSLContext:
-    match verify.lower():
-        case "true" if authority:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            try:
-                context.load_verify_locations(cadata=authority)
-            except (ssl.SSLError, ValueError):
-                raise InvalidRequest("device parameter tls.ca holds no certificate in PEM form") from None
-        case "true":
-            context = ssl.create_default_context()
-        case "false":
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        case other:
-            raise InvalidRequest(f"device parameter tls.verify is true or false, not {other!r}")
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +44,8 @@ class UnitHttp:
         self.address = address
         self._transport = transport
         self._client: httpx2.AsyncClient | None = None
+        self.sound = False
+        """Whether the last request was answered to its end."""
 
     async def request(
         self,
@@ -106,7 +62,8 @@ class UnitHttp:
         With `send_before` (an instant of `time.monotonic()`) no byte of the request leaves after it, and NotSent
         is raised when none left at all.
         """
-        departure = Departure(self.address, send_before)
+        departure = Departure(self.address, send_before, self._transport.pins)
+        self.sound = False
         try:
             async with asyncio.timeout(CONNECT_S + ANSWER_S):
                 status, content = await self._exchange(method, path, params, headers, body, departure)
@@ -120,7 +77,9 @@ class UnitHttp:
             # Cancelled in the middle: nothing more may leave on this connection.
             await asyncio.shield(self.close())
             raise
-        return Answer(status, await _read(content))
+        envelope = await _read(content)
+        self.sound = True
+        return Answer(status, envelope)
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -173,10 +132,14 @@ class UnitHttp:
 
 
 class Departure:
-    """Watches a request leave. With `send_before`, it does not leave later than that."""
+    """Watches a request leave. With `send_before`, it does not leave later than that.
 
-    def __init__(self, address: str, send_before: float | None) -> None:
+    With `pins` nothing leaves on a new connection before the unit has shown a certificate that is one of them.
+    """
+
+    def __init__(self, address: str, send_before: float | None, pins: Pins | None = None) -> None:
         self._address = address
+        self._pins = pins
         self._send_before = math.inf if send_before is None else send_before
         self.begun = False
 
@@ -190,6 +153,16 @@ class Departure:
             if time.monotonic() >= self._send_before:
                 raise Unreachable(f"device at {self._address}: the time in which this write could be sent has passed")
             self.begun = True
+        elif event == "connection.start_tls.complete" and self._pins is not None:
+            await self._check(self._pins, info["return_value"])
+
+    async def _check(self, pins: Pins, stream: Any) -> None:
+        tls = stream.get_extra_info("ssl_object")
+        try:
+            pins.check(self._address, tls.getpeercert(binary_form=True) or b"")
+        except UntrustedDevice:
+            await stream.aclose()
+            raise
 
 
 async def _read(content: bytes) -> Envelope:

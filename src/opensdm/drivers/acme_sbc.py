@@ -6,20 +6,23 @@ one device with two addresses: only the active one is written to.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import aclosing, suppress
+from dataclasses import replace
 
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import DeviceSideLocked, Rejected
+from opensdm.core.errors import DeviceSideLocked, LockLost, Rejected, StoreUnavailable, Unreachable
 from opensdm.core.inventory import Credentials
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
 from opensdm.drivers.acme_edits import ELEMENTS, requests_for
 from opensdm.drivers.acme_elements import Translator, build_schema
 from opensdm.drivers.acme_http import Answer, Params, struck_out, words
-from opensdm.drivers.acme_session import UnitSession
+from opensdm.drivers.acme_kept import KeptUnits
+from opensdm.drivers.acme_left import LeftSession, SessionNotes
+from opensdm.drivers.acme_session import ACTIVE_ROLES, UnitSession
 from opensdm.drivers.acme_units import Units
 from opensdm.drivers.acme_xml import JobState
 from opensdm.drivers.base import PermitGuard
@@ -30,20 +33,9 @@ JOB_LIMIT_S = 180.0
 JOB_MARGIN_S = 5.0
 LOCK, UNLOCK = "configuration/lock", "configuration/unlock"
 MANAGEMENT = "configuration/management"
-
-
-@dataclass(frozen=True, slots=True)
-class LeftLock:
-    """The device's own lock as a connection of ours left it; it falls at `until` (`time.monotonic()`)."""
-
-    address: str
-    token: str
-    until: float
-
-    @property
-    def ends(self) -> str:
-        left = timedelta(seconds=max(0.0, self.until - time.monotonic()))
-        return (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%SZ")
+ALONE = "standalone"
+SWITCHED = (403, 423)
+"""How a unit refuses a write when it is not the active one any more."""
 
 
 CAPABILITIES = Capabilities(
@@ -52,23 +44,23 @@ CAPABILITIES = Capabilities(
 
 
 class AcmeSbcDriver:
-    """Opens connections, and remembers device-side locks that connections of ours did not give back.
-
-    A fenced push may not send anything more, not even an unlock. Whoever is admitted to the device next ends that
-    old lock with the token it belongs to, instead of waiting until the device forgets it.
-    """
+    """Opens connections, and keeps units connected and logged in between operations."""
 
     capabilities = CAPABILITIES
 
     def __init__(self, definition: Definition | None = None) -> None:
         self._definition = definition or load_definition("acme_sbc")
-        self._left: dict[int, LeftLock] = {}
+        self._kept = KeptUnits()
         self.platform = self._definition.platform
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Verifier) -> AcmeSbcConnection:
         """No traffic yet. Raises InvalidRequest for transport parameters that make no sense."""
-        units = Units(credentials, self._definition)
-        return AcmeSbcConnection(PermitGuard(verifier, device_id), units, self._left)
+        units = Units(credentials, self._definition, self._kept.of(device_id, credentials))
+        return AcmeSbcConnection(PermitGuard(verifier, device_id), units)
+
+    async def close(self) -> None:
+        """End what is kept open; at the server's end."""
+        await self._kept.close()
 
 
 class AcmeSbcConnection:
@@ -76,16 +68,17 @@ class AcmeSbcConnection:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, guard: PermitGuard, units: Units, left: dict[int, LeftLock]) -> None:
+    def __init__(self, guard: PermitGuard, units: Units) -> None:
         self._guard = guard
         self._units = units
-        self._left = left
+        self._notes = SessionNotes(guard, units.credentials.left_session)
         self._locked_with: Permit[Write] | None = None
-        self._locked_lineage = 0
+        self._locked_as: tuple[UnitSession, int] | None = None
+        self._noted_token = ""
 
     @property
     def learned(self) -> Mapping[str, str]:
-        return {}
+        return self._units.learned
 
     def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
         requests = requests_for(Translator(self._units.definition, schema), schema, edit)
@@ -134,9 +127,12 @@ class AcmeSbcConnection:
         wanted = [p for p in schema.types if "/" not in p] if paths is None else [p.split("/")[0] for p in paths]
         found: list[Element] = []
         for path in dict.fromkeys(wanted):
-            async for page in unit.pages(translator.device_type(path), running=running):
-                found += [translator.to_north(element) for element in page]
-                await self._keep_token(unit)
+            await self._keep_token(unit)
+            pages = unit.pages(translator.device_type(path), running=running, keep=lambda: self._keep_token(unit))
+            async with aclosing(pages):
+                async for page in pages:
+                    # Reading a page takes a while of a processor, which is not the event loop's to spend.
+                    found += await asyncio.to_thread(translator.page_to_north, page)
         return tuple(found)
 
     async def _software_version(self, unit: UnitSession) -> str:
@@ -147,35 +143,58 @@ class AcmeSbcConnection:
     # ----------------------------------------------------------------------------------------- the lock
 
     async def lock(self, permit: Permit[Write]) -> None:
-        """Take the device's own lock, on the active unit. An earlier lock of ours is ended first."""
+        """Take the device's own lock, on the active unit. A lock that an earlier session of ours left is ended first.
+
+        What it takes to end this one is noted before it is asked for, so that no crash leaves a lock nobody can end.
+        """
         self._guard.writing(permit)
         unit = await self._units.find_active()
-        answer = await self._send(permit, unit, "POST", LOCK)
-        left = self._left.get(self._guard.device_id)
-        if answer.status == 423 and left is not None and left.address == unit.address:
-            await self._end_left(permit, unit, left)
-            answer = await self._send(permit, unit, "POST", LOCK)
-        self._expect(unit, answer, (200, 204), "its configuration lock")
-        self._left.pop(self._guard.device_id, None)
-        self._locked_with, self._locked_lineage = permit, unit.lineage
+        await self._keep_token(unit)
+        token = self._noted_token = unit.token
+        await self._notes.add(permit, _session(unit))
+        unit.may_hold_lock = True
+        answer = await self._ask(permit, unit, token, LOCK)
+        left = self._notes.left_at(unit.address, token)
+        if answer.status == 423 and left:
+            for session in left:
+                await self._ask(permit, unit, session.token, UNLOCK)
+            answer = await self._ask(permit, unit, token, LOCK)
+        if answer.status not in (200, 204):
+            unit.may_hold_lock = False
+            await self._notes.forget(permit, token)
+            raise self._refusal(unit, answer, "its configuration lock")
+        self._locked_with, self._locked_as = permit, (unit, unit.lineage)
+        await self._notes.forget(permit, *(session.token for session in left))
 
     async def unlock(self, permit: Permit[Write]) -> None:
         """Give the device's lock back; nothing to do when it is gone already."""
         self._guard.writing(permit)
         unit = self._units.open_unit
         if unit is not None and self._holds(unit):
+            await self._still_active(unit)
+        if unit is not None and self._holds(unit):
             answer = await self._send(permit, unit, "POST", UNLOCK)
+            unit.may_hold_lock = answer.status not in (200, 204, 401)
+            await self._forget_own(permit)
             self._expect(unit, answer, (200, 204), "to give up its configuration lock")
         self._locked_with = None
+        await self._forget_own(permit)
 
-    async def _end_left(self, permit: Permit[Write], unit: UnitSession, left: LeftLock) -> None:
+    async def _forget_own(self, permit: Permit[Write]) -> None:
+        """The lock is given back, or went with its token. A note that stays nevertheless ends nothing of anybody."""
+        with suppress(LockLost, StoreUnavailable):
+            await self._notes.forget(permit, self._noted_token)
+
+    async def _ask(self, permit: Permit[Write], unit: UnitSession, token: str, path: str) -> Answer:
+        """For the lock, or for an end of one, as one of our sessions."""
+
         async def send(send_before: float) -> Answer:
-            return await unit.send_as(left.token, "POST", UNLOCK, send_before)
+            return await unit.send_as(token, "POST", path, send_before)
 
-        await self._guard.step(permit, WRITE_LIMIT_S, send)
+        return await self._guard.step(permit, WRITE_LIMIT_S, send)
 
     def _holds(self, unit: UnitSession) -> bool:
-        return self._locked_with is not None and unit.lineage == self._locked_lineage
+        return self._locked_with is not None and self._locked_as == (unit, unit.lineage)
 
     def _locked_unit(self) -> UnitSession:
         unit = self._units.open_unit
@@ -185,13 +204,29 @@ class AcmeSbcConnection:
             raise Rejected("the device has ended our session, and with it its lock")
         return unit
 
+    async def _writable_unit(self, *, surely: bool = False) -> UnitSession:
+        """The locked unit, if it still is the active one. A unit that is no pair's is asked only where it matters."""
+        unit = self._locked_unit()
+        if surely or unit.known_role != ALONE:
+            await self._still_active(unit)
+        return self._locked_unit()
+
+    async def _still_active(self, unit: UnitSession, said: str = "") -> None:
+        role = await unit.role()
+        if role not in ACTIVE_ROLES:
+            raise Rejected(
+                f"the unit at {unit.address} is {role or 'of no role it names'} now{said}: the pair switched over "
+                "during this work, and only an active unit is written to. What was edited and not saved is not on "
+                "the unit that is active now"
+            )
+
     # ------------------------------------------------------------------------------------------ writing
 
     async def write(self, permit: Permit[Write], schema: Schema, edit: ElementEdit) -> None:
         """Create, change or delete one top-level element with its sub-elements."""
         self._guard.writing(permit)
-        unit = self._locked_unit()
         for request in requests_for(Translator(self._units.definition, schema), schema, edit):
+            unit = await self._writable_unit()
             answer = await self._send(permit, unit, request.method, ELEMENTS, request.params, request.body)
             self._expect(unit, answer, request.good, request.what, request.hide)
 
@@ -211,27 +246,35 @@ class AcmeSbcConnection:
         self._guard.writing(permit)
 
     async def restore(self, permit: Permit[Write], source: str) -> None:
-        await self._must(permit, "PUT", "restore", [("restoreSource", source)])
+        self._guard.writing(permit)
+        unit = self._locked_unit()
+        # Release 8.2 has another name for the parameter than all that came after.
+        old = unit.version == "v1.1" and "8.2" in await self._software_version(unit)
+        await self._must(permit, "PUT", "restore", [("restoreType" if old else "restoreSource", source)])
 
     async def _must(self, permit: Permit[Write], method: str, action: str, params: Params = ()) -> None:
         state = await self._job(permit, method, action, params)
         if not _succeeded(state):
+            await self._look_again(f" (its {action} ended with: {state.message})")
             raise Rejected(f"the device could not {action} the configuration: {state.message or 'it does not say why'}")
 
     async def _job(self, permit: Permit[Write], method: str, action: str, params: Params = ()) -> JobState:
         """One step from the request to the job's end: until then the device is changing."""
         self._guard.writing(permit)
-        unit = self._locked_unit()
-        await self._units.require_active(unit)
+        unit = await self._writable_unit(surely=True)
         await self._keep_token(unit)
         deadline = time.monotonic() + JOB_LIMIT_S - JOB_MARGIN_S
 
         async def run(send_before: float) -> Answer | JobState:
             answer = await unit.send(method, MANAGEMENT, send_before, [("action", action), *params])
-            return answer if answer.status != 202 else await unit.job_end(answer, deadline)
+            if answer.status != 202:
+                return answer
+            return await unit.job_end(answer, deadline, lambda: self._keep_during_job(permit, unit))
 
         outcome = await self._guard.step(permit, JOB_LIMIT_S, run)
         if isinstance(outcome, Answer):
+            if outcome.status in SWITCHED:
+                await self._look_again()
             raise self._refusal(unit, outcome, f"to {action} the configuration")
         return replace(outcome, message=struck_out(outcome.message, {self._units.credentials.password, unit.token}))
 
@@ -247,9 +290,33 @@ class AcmeSbcConnection:
         if not unit.due:
             return
         if self._locked_with is not None and self._holds(unit):
+            before = unit.token
             unit.accept_token(await self._guard.step(self._locked_with, WRITE_LIMIT_S, unit.renew))
+            self._noted_token = unit.token
+            await self._notes.add(self._locked_with, _session(unit), instead_of=before)
         else:
             await unit.log_in()
+
+    async def _keep_during_job(self, permit: Permit[Write], unit: UnitSession) -> None:
+        """Renew the token between two polls, unless the work was fenced meanwhile.
+
+        The job's end is waited for in any case: without a new token the device forgets the old one and its lock.
+        """
+        if not await self._notes.still_noted(permit):
+            return
+        before, answer = unit.token, await unit.renew()
+        if answer.status == 200:
+            unit.accept_token(answer)
+            self._noted_token = unit.token
+            with suppress(LockLost, StoreUnavailable):
+                await self._notes.add(permit, _session(unit), instead_of=before)
+
+    async def _look_again(self, said: str = "") -> None:
+        """After a no that may come of a switchover: the unit is asked whether there was one."""
+        unit = self._units.open_unit
+        with suppress(Unreachable):
+            if unit is not None:
+                await self._still_active(unit, said)
 
     async def _send(
         self,
@@ -260,10 +327,7 @@ class AcmeSbcConnection:
         params: Params = (),
         body: bytes | None = None,
     ) -> Answer:
-        """One write in one step. 401 is not tried again here: a lock would have gone with the token.
-
-        The lock itself is asked for right after a read, which replaces a forgotten token.
-        """
+        """One write in one step. 401 is not tried again here: a lock would have gone with the token."""
         await self._keep_token(unit)
 
         async def send(send_before: float) -> Answer:
@@ -272,6 +336,8 @@ class AcmeSbcConnection:
         answer = await self._guard.step(permit, WRITE_LIMIT_S, send)
         if answer.status == 401:
             self._locked_with = None
+        if answer.status in SWITCHED:
+            await self._look_again()
         return answer
 
     def _expect(
@@ -287,19 +353,21 @@ class AcmeSbcConnection:
         if answer.status != 423:
             return unit.refused(answer, what, hide)
         said = words(answer, {self._units.credentials.password})
-        left = self._left.get(self._guard.device_id)
-        ours = f"; an earlier session of this server may hold it, until {left.ends} at the latest" if left else ""
+        left = self._notes.left_at(unit.address, unit.token)
+        until = max((session.ends for session in left), default="")
+        ours = f"; an earlier session of this server may hold it, until {until} at the latest" if left else ""
         return DeviceSideLocked(
             f"the device itself is locked or busy on its own side{f' ({said})' if said else ''}{ours}", deviceSays=said
         )
 
     async def close(self) -> None:
-        """End the connection. A device lock it still holds falls with its token; until then it is remembered."""
-        unit = self._units.open_unit
-        if unit is not None and self._holds(unit) and unit.token:
-            self._left[self._guard.device_id] = LeftLock(unit.address, unit.token, unit.token_ends)
+        """Done with the device. A lock it still holds falls with its token, and until then stays noted."""
         self._locked_with = None
         await self._units.close()
+
+
+def _session(unit: UnitSession) -> LeftSession:
+    return LeftSession(unit.address, unit.token, time.time() + unit.token_ends - time.monotonic())
 
 
 def _succeeded(state: JobState) -> bool:

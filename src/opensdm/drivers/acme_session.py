@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
 from opensdm.core.errors import Rejected, Unreachable
 from opensdm.core.inventory import Credentials
-from opensdm.drivers.acme_http import Answer, Params, Transport, UnitHttp, refused
-from opensdm.drivers.acme_xml import DeviceElement, JobState
+from opensdm.drivers.acme_http import Answer, Params, UnitHttp, refused
+from opensdm.drivers.acme_tls import Transport
+from opensdm.drivers.acme_xml import Envelope, JobState
 
 PAGE = 100
 MAX_PAGES = 20_000
@@ -32,6 +33,8 @@ class UnitSession:
         self.address = address
         self.version = versions[-1]
         self.lineage = 0
+        self.known_role = ""
+        self.may_hold_lock = False
         self._http = UnitHttp(address, transport)
         self._credentials = credentials
         self._versions = versions
@@ -45,6 +48,11 @@ class UnitSession:
         """Agree on a version, then log in. Raises Unreachable, or Rejected for a wrong user or password."""
         self.version = await self._agree_on_version()
         await self.log_in()
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is logged in and its last request was answered to the end."""
+        return bool(self._token) and self._http.sound
 
     @property
     def token(self) -> str:
@@ -64,6 +72,7 @@ class UnitSession:
         answer = await self._ask_token(None, None)
         self.accept_token(answer)
         self.lineage += 1
+        self.may_hold_lock = False
 
     async def renew(self, send_before: float | None = None) -> Answer:
         """Ask for a successor of the present token, which keeps its lock; `accept_token` takes it."""
@@ -127,10 +136,16 @@ class UnitSession:
 
     async def role(self) -> str:
         """active, standby, standalone, ...: in the device's words, lower case."""
-        return (await self.get("system/status")).envelope.value("role").lower()
+        self.known_role = (await self.get("system/status")).envelope.value("role").lower()
+        return self.known_role
 
-    async def pages(self, device_type: str, *, running: bool) -> AsyncIterator[list[DeviceElement]]:
-        """All elements of a type, a page at a time, following the device's own links. None at all reads as 404."""
+    async def pages(
+        self, device_type: str, *, running: bool, keep: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[Envelope, None]:
+        """All elements of a type, a page at a time, following the device's own links. None at all reads as 404.
+
+        While a page is being looked at, the next one is on its way. `keep` is awaited before each request.
+        """
         params = [("elementType", device_type), ("maxElements", str(PAGE))]
         if running:
             params.append(("running", "true"))
@@ -141,18 +156,27 @@ class UnitSession:
                 return
             raise
         seen: set[str] = set()
-        while True:
-            yield answer.envelope.elements()
-            following = next(iter(answer.envelope.links), None)
-            if following is None:
-                return
+        while (following := next(iter(answer.envelope.links), None)) is not None:
             if following in seen or len(seen) >= MAX_PAGES:
                 raise Rejected(f"the device's pages of {device_type} have no end")
             seen.add(following)
-            answer = await self._read(self._own_link(following), (), f"the next page of {device_type}")
+            url = self._own_link(following)
+            await keep()
+            coming = asyncio.create_task(self._read(url, (), f"the next page of {device_type}"))
+            try:
+                yield answer.envelope
+                answer = await coming
+            finally:
+                if not coming.done():
+                    coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+        yield answer.envelope
 
-    async def job_end(self, accepted: Answer, deadline: float) -> JobState:
-        """Poll a job, ever more slowly, until it has ended. Raises Unreachable when its end is not known in time."""
+    async def job_end(self, accepted: Answer, deadline: float, keep: Callable[[], Awaitable[None]]) -> JobState:
+        """Poll a job, ever more slowly, until it has ended. Raises Unreachable when its end is not known in time.
+
+        `keep` renews the token, when that is due.
+        """
         link = next(iter(accepted.envelope.links), None)
         if link is None:
             raise Unreachable(f"device at {self.address} began the work, and does not say where to ask how it goes")
@@ -161,7 +185,9 @@ class UnitSession:
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * POLL_GROWTH, POLL_MAX_S)
             try:
-                state = await self._poll(url)
+                if self._token and self.due:
+                    await keep()
+                state = (await self._read(url, (), "the question how its work goes")).envelope.job()
                 failures = 0
             except Unreachable:
                 failures += 1
@@ -172,11 +198,6 @@ class UnitSession:
                 return state
             if time.monotonic() > deadline:
                 raise Unreachable(f"device at {self.address} is still at work and did not end it in time")
-
-    async def _poll(self, url: str) -> JobState:
-        if self._token and self.due:
-            self.accept_token(await self.renew())
-        return (await self._read(url, (), "the question how its work goes")).envelope.job()
 
     async def _read(self, url: str, params: Params, what: str) -> Answer:
         answer = await self._get(url, params)

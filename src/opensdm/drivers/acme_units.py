@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from opensdm.core.errors import Rejected, SdmError, Unreachable
+from opensdm.core.errors import Rejected, Unreachable
 from opensdm.core.inventory import Credentials
-from opensdm.drivers.acme_http import Transport, transport_of
+from opensdm.drivers.acme_kept import DeviceUnits
 from opensdm.drivers.acme_session import ACTIVE_ROLES, UnitSession
+from opensdm.drivers.acme_tls import Transport, transport_of
 from opensdm.drivers.names import Definition
 
 
 class Units:
     """At most one unit is open at a time. Raises InvalidRequest for transport parameters that make no sense."""
 
-    def __init__(self, credentials: Credentials, definition: Definition) -> None:
+    def __init__(self, credentials: Credentials, definition: Definition, kept: DeviceUnits) -> None:
         self.credentials = credentials
+        self._kept = kept
         self.definition = definition
         self.open_unit: UnitSession | None = None
         self._transport: Transport = transport_of(credentials)
@@ -25,16 +27,32 @@ class Units:
         """
         if self.open_unit is None:
             self.open_unit = await self._find()
+            for address in self._addresses():
+                await self._transport.learn(address)
         return self.open_unit
 
     async def find_active(self) -> UnitSession:
         """Roles change hands: a unit found earlier is asked again, and another is looked for."""
         unit = await self.reach()
-        if await unit.role() not in ACTIVE_ROLES:
+        if not await self._is_active(unit):
             await self.close()
             unit = await self.reach()
         await self.require_active(unit)
         return unit
+
+    async def _is_active(self, unit: UnitSession) -> bool:
+        """False, too, for a unit that does not answer any more, where another one may."""
+        try:
+            return await unit.role() in ACTIVE_ROLES
+        except Unreachable:
+            if not self.credentials.secondary_address:
+                raise
+            return False
+
+    @property
+    def learned(self) -> dict[str, str]:
+        """Device parameters found out on the way: the certificates seen, where they are pinned at first sight."""
+        return {} if self._transport.pins is None else self._transport.pins.learned
 
     async def require_active(self, unit: UnitSession) -> None:
         role = await unit.role()
@@ -44,32 +62,34 @@ class Units:
             )
 
     async def close(self) -> None:
+        """Gives the unit back, to be kept for the next operation if it is fit for it."""
         unit, self.open_unit = self.open_unit, None
         if unit is not None:
-            await unit.close()
+            await self._kept.leave(unit)
 
     async def _find(self) -> UnitSession:
         spare: UnitSession | None = None
         failures: list[Unreachable] = []
-        for address in self._addresses():
-            unit = self._session(address)
-            try:
-                await unit.open()
-                active = await unit.role() in ACTIVE_ROLES
-            except SdmError as failure:
-                await unit.close()
-                if not isinstance(failure, Unreachable):
-                    raise
-                failures.append(failure)
-                continue
+        try:
+            for address in self._addresses():
+                try:
+                    unit, role = await self._kept.enter(self._session(address))
+                except Unreachable as failure:
+                    failures.append(failure)
+                    continue
+                if role in ACTIVE_ROLES:
+                    return unit
+                if spare is None:
+                    spare = unit
+                else:
+                    await self._kept.leave(unit)
+            if spare is None:
+                raise _no_unit(failures)
+            found, spare = spare, None
+            return found
+        finally:
             if spare is not None:
-                await (spare if active else unit).close()
-            if active:
-                return unit
-            spare = spare or unit
-        if spare is None:
-            raise _no_unit(failures)
-        return spare
+                await self._kept.leave(spare)
 
     def _session(self, address: str) -> UnitSession:
         api = self.definition.api

@@ -123,7 +123,8 @@ def parse(body: bytes) -> etree._Element:
         raise Rejected(f"the device's answer is not well-formed XML: {_printable(fault.msg)[:200]}") from None
     if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]  # the stubs do not know it
         raise Rejected("the device's answer has a document type, which is never read")
-    _check_depth(root)
+    if _TOO_DEEP(root):
+        raise Rejected("the device's answer is nested too deep")
     return root
 
 
@@ -132,20 +133,32 @@ def element_body(element: DeviceElement) -> bytes:
     return etree.tostring(_write_element("configElement", element), xml_declaration=True, encoding="UTF-8")
 
 
-def _check_depth(root: etree._Element) -> None:
-    depth = 0
-    for event, _ in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        if depth > MAX_DEPTH:
-            raise Rejected("the device's answer is nested too deep")
+_TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
 
 
 def _read_element(node: etree._Element) -> DeviceElement:
-    attributes = {}
-    for each in node.iterfind("attribute"):
-        attributes[_text_of(each, "name")] = tuple(_text(value) for value in each.iterfind("value"))
-    children = tuple(_read_element(child) for child in node.iterfind("subElement"))
-    return DeviceElement(_text_of(node, "elementType"), attributes, children)
+    """By walking on, not by looking for names: large configurations are read here."""
+    kind, attributes, children = "", {}, []
+    for each in node:
+        tag = each.tag
+        if tag == "attribute":
+            name, values = _read_attribute(each)
+            attributes[name] = values
+        elif tag == "subElement":
+            children.append(_read_element(each))
+        elif tag == "elementType" and not kind:
+            kind = _text(each)
+    return DeviceElement(kind, attributes, tuple(children))
+
+
+def _read_attribute(node: etree._Element) -> tuple[str, Values]:
+    name, values = "", []
+    for each in node:
+        if each.tag == "value":
+            values.append((each.text or "").strip())
+        elif each.tag == "name" and not name:
+            name = _text(each)
+    return name, tuple(values)
 
 
 def _write_element(tag: str, element: DeviceElement) -> etree._Element:

@@ -8,9 +8,15 @@ simulator had to choose, and says so:
 - renewing a token ends the old one at once;
 - while one job runs, another is refused with 423; `verify` with findings ends as `fail`, with `verifySummary`;
 - configuration writes to a system that is neither active nor standalone are refused with 403;
-- the names in `attributeMetadata` beside `name` and `key`, and in the list of backup files, are ours.
+- a pair keeps its saved and its running configuration in step, at the end of a save or an activation; what is only
+  edited, tokens, the lock and backup files stay with their unit; a switchover breaks off a running operation;
+- a secret is shown in an opaque form, the same for the same value, which is also taken as a value;
+- the names in `attributeMetadata` beside `name` and `key`, in the list of backup files, in the boot parameters, and
+  those of the `ha...` fields of the status, are ours;
+- certificates are not simulated.
 """
 
-from opensdm.simulator.server import VirtualSbc, serve
+from opensdm.simulator.running import serve
+from opensdm.simulator.server import VirtualSbc
 
 __all__ = ["VirtualSbc", "serve"]

@@ -16,6 +16,8 @@ class Controls:
     `drop_after_writes`: answer that many more element writes, then cut the connection of the next one, once;
     `drop_applies` tells whether that one is stored before the cut.
     `lose_edits`: answer that many element writes as done, without storing them.
+    `switch_before_writes`: handle that many more configuration writes, then let the pair switch over just before the
+    next one is handled, once.
     `role`: what `/system/status` says; only `active` and `standalone` accept configuration writes.
     """
 
@@ -25,6 +27,7 @@ class Controls:
     drop_after_writes: int | None = None
     drop_applies: bool = False
     lose_edits: int = 0
+    switch_before_writes: int | None = None
     role: str = "active"
 
     def update(self, wanted: dict[str, Any]) -> None:
@@ -49,13 +52,20 @@ class Controls:
 
     def take_drop(self) -> bool:
         """Whether the connection of the element write at hand is to be cut; counts the write."""
-        if self.drop_after_writes is None:
-            return False
-        if self.drop_after_writes > 0:
-            self.drop_after_writes -= 1
-            return False
-        self.drop_after_writes = None
-        return True
+        due, self.drop_after_writes = _counted(self.drop_after_writes)
+        return due
+
+    def take_switch(self) -> bool:
+        """Whether the pair switches over before the configuration write at hand; counts the write."""
+        due, self.switch_before_writes = _counted(self.switch_before_writes)
+        return due
+
+
+def _counted(left: int | None) -> tuple[bool, int | None]:
+    """Whether a countdown is over, and what is left of it."""
+    if left is None:
+        return False, None
+    return (True, None) if left == 0 else (False, left - 1)
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -64,7 +74,7 @@ def _checked(name: str, value: Any) -> Any:
             return float(value)
         case "lose_edits" if _is_count(value):
             return value
-        case "drop_after_writes" if value is None or _is_count(value):
+        case "drop_after_writes" | "switch_before_writes" if value is None or _is_count(value):
             return value
         case "drop_applies" if isinstance(value, bool):
             return value

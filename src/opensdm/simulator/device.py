@@ -15,6 +15,10 @@ from opensdm.simulator.stores import Configuration, Stores, read_state, write_st
 from opensdm.simulator.tokens import Tokens
 from opensdm.simulator.verification import dangling_references
 
+VERSIONS = ("v1.1", "v1.2")
+SYNCHRONISED = frozenset({"save", "activate"})
+"""After these a pair's standby holds the same; what is only edited, and who holds the lock, is known to one unit."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -45,10 +49,21 @@ class Device:
         self.jobs = Jobs()
         self.journal = Journal()
         self.controls = Controls(job_delay_s=job_delay_s)
+        self.boot_parameters = {"targetName": name, "bootFile": f"/boot/{version}.bz", "ipAddress": "192.0.2.1"}
+        self.peer: Device | None = None
         self._accounts = accounts
         self._state_path = state_path
         self._started_s = time.monotonic()
         self.stores = self._initial_stores()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is to behave as releases 8.2 do, whose REST API knew less."""
+        return "8.2" in self.version
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        return VERSIONS[:1] if self.is_old else VERSIONS
 
     @property
     def uptime_s(self) -> int:
@@ -90,6 +105,34 @@ class Device:
         """Start keeping the source under a file name."""
         return self._start_and_keep("backup", lambda: self.stores.back_up(file, source))
 
+    def pair_with(self, standby: "Device") -> None:
+        """Make two units one HA pair; the other one is the standby and takes over what this one saved and runs."""
+        self.peer, standby.peer = standby, self
+        self.controls.role, standby.controls.role = "active", "standby"
+        standby.stores.adopt(self.stores)
+
+    def switch_over(self) -> None:
+        """Swap the roles of the pair. Tokens, the lock, unsaved edits and a running job stay behind on their unit."""
+        if self.peer is None:
+            return
+        active = self if self.controls.role == "active" else self.peer
+        assert active.peer is not None
+        active.jobs.break_off("broken off: the system became standby")
+        active.controls.role, active.peer.controls.role = "standby", "active"
+
+    def reboot(self) -> Job:
+        """Start again from what was saved. The active unit of a pair gives way to the other one."""
+
+        async def work() -> None:
+            self.tokens.revoke_all()
+            self.stores.activate()
+            self.stores.restore(self.stores.saved)
+            self._started_s = time.monotonic()
+
+        if self.controls.role == "active":
+            self.switch_over()
+        return self.jobs.start("reboot", self.controls.job_delay_s, work)
+
     def _start_and_keep(self, operation: str, effect: Callable[[], None]) -> Job:
         async def work() -> None:
             before = replace(self.stores, backups=dict(self.stores.backups))
@@ -100,6 +143,8 @@ class Device:
             except OSError as fault:
                 self.stores = before
                 raise JobFailed(f"{operation} failed: the state file cannot be written: {fault.strerror}") from None
+            if self.peer is not None and operation in SYNCHRONISED:
+                self.peer.stores.adopt(self.stores)
 
         return self._start(operation, work)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opensdm.simulator.schema import ElementSpec, Values
+from opensdm.simulator.schema import SECRET, ElementSpec, Values
+from opensdm.simulator.secret import kept_form
 
 # Each key attribute's values, sorted: the order of a list does not make another element.
 Key = tuple[Values, ...]
@@ -87,6 +88,8 @@ def _merged(spec: ElementSpec, base: Element, draft: Draft) -> Element:
     for name, attribute in spec.attributes.items():
         if problem := attribute.problem(attributes[name]):
             raise ElementFault(f"{spec.name}: attribute {name} {problem}")
+        if attribute.type == SECRET:
+            attributes[name] = tuple(map(kept_form, attributes[name]))
     return Element(spec.name, attributes, _children(spec, base.children, draft.children))
 
 

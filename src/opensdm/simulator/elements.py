@@ -21,7 +21,7 @@ from opensdm.simulator.gatekeeper import DeviceResource, Refused
 from opensdm.simulator.rest import named_type
 from opensdm.simulator.schema import ElementSpec
 from opensdm.simulator.stores import Configuration
-from opensdm.simulator.wire import MEDIA_TYPE, MalformedBody, element_xml, envelope, read_element
+from opensdm.simulator.wire import MEDIA_TYPE, MalformedBody, page, read_element
 
 PAGE = 100
 NOT_KEYS = frozenset({"elementType", "running", "offset", "maxElements"})
@@ -39,14 +39,19 @@ class ConfigElements(DeviceResource):
         asked = self._asked(spec, req)
         if len(asked) == len(spec.keys):
             element = _existing(configuration, spec, _key(spec, asked))
-            resp.data = envelope([element_xml(element)])
+            resp.data = page([element])
+            return
+        offset = req.get_param_as_int("offset", min_value=0, default=0)
+        size = min(req.get_param_as_int("maxElements", min_value=1, default=PAGE), PAGE)
+        if not asked:
+            self._page(req, resp, configuration.slice(spec, offset, size), offset + size < configuration.count(spec))
             return
         matching = [
             element
             for element in configuration.of_type(spec)
             if all(sorted(element.attributes[name]) == sorted(values) for name, values in asked.items())
         ]
-        self._page(req, resp, matching)
+        self._page(req, resp, matching[offset : offset + size], offset + size < len(matching))
 
     async def on_post(self, req: Request, resp: Response, version: str) -> None:
         spec, draft = self._draft(req)
@@ -96,7 +101,7 @@ class ConfigElements(DeviceResource):
     def _store(self, req: Request, resp: Response, element: Element) -> None:
         if self._is_applied(req):
             self.device.stores.editing.put(element)
-        resp.data = envelope([element_xml(element)])
+        resp.data = page([element])
 
     def _is_applied(self, req: Request) -> bool:
         """Whether a good write is really stored: not when a control cuts it off or loses it."""
@@ -120,16 +125,15 @@ class ConfigElements(DeviceResource):
                 raise Refused(400, f"{name} is not a key attribute of {spec.name}")
         return asked
 
-    def _page(self, req: Request, resp: Response, matching: list[Element]) -> None:
-        offset = req.get_param_as_int("offset", min_value=0, default=0)
-        size = min(req.get_param_as_int("maxElements", min_value=1, default=PAGE), PAGE)
+    def _page(self, req: Request, resp: Response, elements: list[Element], following: bool) -> None:
         links = []
-        if offset + size < len(matching):
+        if following:
             query = [(name, value) for name in req.params for value in req.get_param_as_list(name) or ()]
             query = [pair for pair in query if pair[0] not in {"offset", "maxElements"}]
-            query += [("offset", str(offset + size)), ("maxElements", str(size))]
+            offset = req.get_param_as_int("offset", default=0) + len(elements)
+            query += [("offset", str(offset)), ("maxElements", str(len(elements)))]
             links.append(f"{req.prefix}{req.path}?{urlencode(query)}")
-        resp.data = envelope([element_xml(element) for element in matching[offset : offset + size]], links=links)
+        resp.data = page(elements, links)
 
 
 def _existing(configuration: Configuration, spec: ElementSpec, key: Key) -> Element:

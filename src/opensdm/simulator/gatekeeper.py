@@ -13,7 +13,6 @@ from opensdm.simulator.journal import Note
 from opensdm.simulator.tokens import Grant
 from opensdm.simulator.wire import BODY_LIMIT, MEDIA_TYPE, envelope
 
-VERSIONS = ("v1.1", "v1.2")
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 CONFIGURATION_KINDS = frozenset({"lock", "unlock", "element", "management"})
 
@@ -79,8 +78,9 @@ class Gatekeeper:
         note.kind = resource.kind
         req.context.body = await _body(req)
         note.body_sha256 = hashlib.sha256(req.context.body).hexdigest() if req.context.body else ""
-        if params.get("version", VERSIONS[0]) not in VERSIONS:
-            bases = [f"{req.prefix}/rest/{version}" for version in VERSIONS]
+        known = self._device.api_versions
+        if params.get("version", known[0]) not in known:
+            bases = [f"{req.prefix}/rest/{version}" for version in known]
             raise Refused(404, f"REST API version {params['version']} is not supported", bases)
         if not req.client_accepts(MEDIA_TYPE):
             raise Refused(406, f"Only {MEDIA_TYPE} can be sent")
@@ -91,7 +91,10 @@ class Gatekeeper:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, resource: object, req_succeeded: bool
     ) -> None:
         note: Note | None = getattr(req.context, "note", None)
-        if note is None or req.method in READS or not req.path.startswith("/rest/"):
+        if note is None or not req.path.startswith("/rest/"):
+            return
+        if req.method in READS:
+            self._device.journal.record_read(note, resp.status_code)
             return
         note.answered = not req.context.cut
         self._device.journal.record(note, resp.status_code if note.answered else 0)
@@ -103,6 +106,8 @@ class Gatekeeper:
     def _admit(self, req: falcon.asgi.Request, resource: DeviceResource) -> None:
         grant = self._grant(req)
         writes = req.method not in READS
+        if writes and resource.kind in CONFIGURATION_KINDS and self._device.controls.take_switch():
+            self._device.switch_over()
         if not grant.admin and (writes or resource.admin_reads):
             raise Refused(403, "Administrator privileges are required")
         if writes and not self._device.controls.writable:

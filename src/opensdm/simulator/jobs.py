@@ -50,6 +50,12 @@ class Jobs:
         self._task = asyncio.create_task(self._run(job, delay_s, work), name=f"virtual-sbc {operation}")
         return job
 
+    def break_off(self, reason: str) -> None:
+        """End what runs, unfinished; a poll shows why."""
+        if self.latest is not None and self.busy and self._task is not None:
+            self.latest.error, self.latest.status = reason, FAIL
+            self._task.cancel()
+
     async def stop(self) -> None:
         """Break off what runs, as a power cut does."""
         if self._task is not None and not self._task.done():
@@ -65,7 +71,7 @@ class Jobs:
             job.error, job.problems = str(failure), failure.problems
             job.status = FAIL
         except asyncio.CancelledError:
-            job.error, job.status = "broken off", FAIL
+            job.error, job.status = job.error or "broken off", FAIL
             raise
         except Exception as fault:
             _log.exception("%s broke", job.operation)

@@ -1,6 +1,7 @@
 """The journal of the virtual SBC: every request that could change the device, who sent it, and what came of it.
 
-It is the witness of the tests: it shows that no write but the expected ones reached the device.
+It is the witness of the tests: it shows that no write but the expected ones reached the device. Reads are kept
+apart, so that it can also show that nothing at all came.
 """
 
 import time
@@ -10,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CAPACITY = 100_000
+READ_CAPACITY = 10_000
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One request that was not a read.
+    """One request.
 
     `stored` tells whether the device changed, `answered` whether the client got the answer (False: the connection
     was cut). `kind` is token, lock, unlock, element, management or other; `subject` names the element or the action.
@@ -61,21 +63,29 @@ class Journal:
     """Entries in the order their outcome was known; the oldest are dropped, and counted, beyond `CAPACITY`."""
 
     dropped: int = 0
+    reads_dropped: int = 0
+    _reads: deque[Entry] = field(default_factory=lambda: deque(maxlen=READ_CAPACITY))
     _entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=CAPACITY))
     _sequence: int = 0
 
     def record(self, note: Note, status: int) -> None:
         self._sequence += 1
         self.dropped += len(self._entries) == CAPACITY
-        self._entries.append(
-            Entry(
-                sequence=self._sequence,
-                at_us=time.time_ns() // 1000,
-                monotonic_us=time.monotonic_ns() // 1000,
-                status=status,
-                **vars(note),
-            )
-        )
+        self._entries.append(_entry(self._sequence, note, status))
+
+    def record_read(self, note: Note, status: int) -> None:
+        """Numbered by the write before it."""
+        self.reads_dropped += len(self._reads) == READ_CAPACITY
+        self._reads.append(_entry(self._sequence, note, status))
+
+    def reads(self) -> list[Entry]:
+        """The requests that could change nothing, oldest first."""
+        return list(self._reads)
+
+    def between(self, since_us: int, until_us: int) -> list[Entry]:
+        """Everything that came within a time (microseconds since the Unix epoch), reads too."""
+        both = [*self._entries, *self._reads]
+        return sorted((e for e in both if since_us <= e.at_us <= until_us), key=lambda e: e.monotonic_us)
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """All entries, oldest first, or those of one kind."""
@@ -87,3 +97,8 @@ class Journal:
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
+
+
+def _entry(sequence: int, note: Note, status: int) -> Entry:
+    at_us, monotonic_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
+    return Entry(sequence=sequence, at_us=at_us, monotonic_us=monotonic_us, status=status, **vars(note))

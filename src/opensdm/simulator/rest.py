@@ -1,4 +1,4 @@
-"""The resources of the device-side REST API except configuration elements: token, lock, types, management, system."""
+"""The resources of the device-side REST API that have to do with configuration, except elements: token, lock, types."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 
 from opensdm.simulator.device import Account, Device
 from opensdm.simulator.element import template
-from opensdm.simulator.gatekeeper import VERSIONS, DeviceResource, Refused, locked_message
+from opensdm.simulator.gatekeeper import DeviceResource, Refused, locked_message
 from opensdm.simulator.schema import ElementSpec
 from opensdm.simulator.stores import Configuration
 from opensdm.simulator.tokens import token_digest
@@ -29,8 +29,9 @@ class SupportedVersions(DeviceResource):
     needs_token = False
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        versions = [text_element("version", version) for version in VERSIONS]
-        resp.data = envelope([*versions, text_element("latestVersion", VERSIONS[-1])])
+        known = self.device.api_versions
+        versions = [text_element("version", version) for version in known]
+        resp.data = envelope([*versions, text_element("latestVersion", known[-1])])
 
 
 class AuthToken(DeviceResource):
@@ -140,7 +141,10 @@ class Template(DeviceResource):
 
 
 class Management(DeviceResource):
-    """`/configuration/management`: PUT verify, save, restore; POST activate, backup. 202 and a link to poll."""
+    """`/configuration/management`: PUT verify, save, restore; POST activate, backup. 202 and a link to poll.
+
+    Releases 8.2 know no backup, and call the parameter `restoreSource` `restoreType`.
+    """
 
     kind = "management"
 
@@ -160,7 +164,7 @@ class Management(DeviceResource):
         match self._action(req):
             case "activate":
                 self.device.activate()
-            case "backup":
+            case "backup" if not self.device.is_old:
                 source = self._store(req, "backupSource", ("running", "saved", "editing"))
                 self.device.back_up(self._file(req), source)
             case action:
@@ -176,13 +180,12 @@ class Management(DeviceResource):
         return action
 
     def _accepted(self, req: Request, resp: Response, version: str) -> None:
-        req.context.note.stored = True
-        resp.status = falcon.HTTP_202
-        resp.data = envelope(links=[f"{req.prefix}/rest/{version}/admin/asyncstatus"])
+        accepted(req, resp, version)
 
     def _restore_source(self, req: Request) -> Configuration:
-        if req.get_param("restoreSource") != "backupFile":
-            return self._store(req, "restoreSource", ("running", "saved"))
+        parameter = "restoreType" if self.device.is_old else "restoreSource"
+        if req.get_param(parameter) != "backupFile":
+            return self._store(req, parameter, ("running", "saved"))
         file = self._file(req)
         if file not in self.device.stores.backups:
             raise Refused(404, f"There is no backup file {file}")
@@ -230,31 +233,11 @@ class AsyncStatus(DeviceResource):
         resp.data = envelope(job_xml(job))
 
 
-class SystemStatus(DeviceResource):
-    """`GET /system/status`: role, state, health and uptime in seconds."""
-
-    async def on_get(self, req: Request, resp: Response, version: str) -> None:
-        role = self.device.controls.role
-        facts = {
-            "role": role,
-            "systemState": "offline" if role == "out of service" else "online",
-            "healthScorePercent": "0" if role == "out of service" else "100",
-            "upTime": str(self.device.uptime_s),
-            "hostName": self.device.name,
-        }
-        resp.data = envelope([text_element(name, value) for name, value in facts.items()])
-
-
-class SystemVersion(DeviceResource):
-    """`GET /system/version`: the software it says it runs; the product name says that it is a simulator."""
-
-    async def on_get(self, req: Request, resp: Response, version: str) -> None:
-        facts = {
-            "productName": "OpenSDM virtual SBC (simulator)",
-            "buildVersion": self.device.version,
-            "host": self.device.name,
-        }
-        resp.data = envelope([parent("systemVersionInfo", *(text_element(*fact) for fact in facts.items()))])
+def accepted(req: Request, resp: Response, version: str) -> None:
+    """202 and the link to poll, for an operation that was started."""
+    req.context.note.stored = True
+    resp.status = falcon.HTTP_202
+    resp.data = envelope(links=[f"{req.prefix}/rest/{version}/admin/asyncstatus"])
 
 
 def named_type(device: Device, req: Request) -> ElementSpec:

@@ -10,6 +10,8 @@ from importlib import resources
 from typing import Any
 
 Values = tuple[str, ...]
+SECRET = "password"
+"""The type of an attribute that is never shown as it was given."""
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")

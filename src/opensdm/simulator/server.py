@@ -1,7 +1,6 @@
 """The virtual SBC as a server: the Falcon application, the runner, and the simulator's own two paths."""
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,14 @@ import falcon.asgi
 import msgspec
 from falcon.asgi import Request, Response
 
-from opensdm.simulator import rest
+from opensdm.simulator import rest, system
 from opensdm.simulator.certificate import OwnCertificate
 from opensdm.simulator.controls import Controls
 from opensdm.simulator.device import Account, Device
+from opensdm.simulator.element import Element
 from opensdm.simulator.elements import ConfigElements
 from opensdm.simulator.gatekeeper import Gatekeeper, Refused, error_body
+from opensdm.simulator.generated import generated
 from opensdm.simulator.journal import Journal
 from opensdm.simulator.listener import Listener
 from opensdm.simulator.stores import Stores
@@ -32,8 +33,12 @@ ROUTES = {
     "configuration/management": rest.Management,
     "configuration/management/files": rest.BackupFiles,
     "admin/asyncstatus": rest.AsyncStatus,
-    "system/status": rest.SystemStatus,
-    "system/version": rest.SystemVersion,
+    "admin/switchover": system.Switchover,
+    "admin/reboot": system.Reboot,
+    "configuration/bootparams": system.BootParameters,
+    "statistics/kpis": system.Kpis,
+    "system/status": system.SystemStatus,
+    "system/version": system.SystemVersion,
 }
 
 
@@ -105,21 +110,43 @@ class VirtualSbc:
         return pair[0] if pair else None
 
     def control(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Set controls, and two acts: `console_lock` (bool) and `revoke_tokens` (true). The controls as they are now.
+        """Set controls, and do four things: `console_lock`, `revoke_tokens`, `switch_over` (all bool) and `elements`.
 
-        `ValueError` for an unknown control or a bad value, or a console lock while a REST client has the lock.
+        `elements` is a number for each type: so many made-up ones are there from now on, saved and running. Answers
+        the controls as they are now. `ValueError` for an unknown control or a bad value, or a console lock while a
+        REST client has the lock.
         """
         switches = dict(wanted)
-        console = switches.pop("console_lock", None)
-        revoke = switches.pop("revoke_tokens", False)
-        if not isinstance(console, bool | None) or not isinstance(revoke, bool):
-            raise ValueError("console_lock and revoke_tokens are true or false")
+        acts = {name: switches.pop(name, None) for name in ("console_lock", "revoke_tokens", "switch_over")}
+        if not all(isinstance(value, bool | None) for value in acts.values()):
+            raise ValueError(f"{', '.join(acts)} are true or false")
+        elements = self._made_up(switches.pop("elements", {}))
         self.controls.update(switches)
-        if revoke:
+        for each in elements:
+            self.stores.add_everywhere(each)
+        if acts["switch_over"]:
+            self.switch_over()
+        if acts["revoke_tokens"]:
             self.tokens.revoke_all()
+        console = acts["console_lock"]
         if console is not None and not self.tokens.console_lock(console):
             raise ValueError(f"the configuration lock is held by {self.tokens.lock_holder()}")
         return {**self.controls.as_json(), "lock_holder": self.tokens.lock_holder()}
+
+    def pair_with(self, standby: "VirtualSbc") -> None:
+        """Make this and another virtual SBC one HA pair: this one active, the other standby, in step from now on."""
+        self._device.pair_with(standby._device)
+
+    def switch_over(self) -> None:
+        """Let the other unit of the pair become the active one; `ValueError` when there is none."""
+        if self._device.peer is None:
+            raise ValueError("this virtual SBC is not one of a pair")
+        self._device.switch_over()
+
+    def _made_up(self, wanted: Any) -> list[list[Element]]:
+        if not isinstance(wanted, dict) or not all(type(count) is int for count in wanted.values()):
+            raise ValueError("elements is a number of elements for each type")
+        return [generated(self._device.schema, name, count) for name, count in wanted.items()]
 
     async def start(self, host: str, port: int, *, plain_port: int | None = None) -> tuple[str, int]:
         """Listen; port 0 takes any free one. The bound address.
@@ -211,46 +238,3 @@ class ControlPage:
             raise Refused(400, str(fault)) from None
         resp.content_type = falcon.MEDIA_JSON
         resp.media = state
-
-
-async def serve(
-    host: str,
-    port: int,
-    *,
-    name: str,
-    username: str,
-    password: str,
-    tls: tuple[Path, Path] | None = None,
-    plain_http: bool = False,
-    version: str = "SCZ9.1.0",
-    state_path: Path | None = None,
-    token_lifetime_s: float = 600.0,
-    job_delay_s: float = 0.2,
-    controllable: bool = False,
-) -> None:
-    """Run one virtual SBC until SIGTERM or SIGINT; prints `virtual-sbc: listening on URL` once it listens."""
-    simulator = VirtualSbc(
-        name,
-        username=username,
-        password=password,
-        tls=tls,
-        plain_http=plain_http,
-        version=version,
-        state_path=state_path,
-        token_lifetime_s=token_lifetime_s,
-        job_delay_s=job_delay_s,
-        controllable=controllable,
-    )
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, ended.set)
-    try:
-        bound, bound_port = await simulator.start(host, port)
-        shown = f"[{bound}]" if ":" in bound else bound
-        print(f"virtual-sbc: listening on {'http' if plain_http else 'https'}://{shown}:{bound_port}", flush=True)
-        await ended.wait()
-    finally:
-        await simulator.stop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)

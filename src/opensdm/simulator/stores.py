@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ class Configuration:
     def __init__(self, schema: Schema, elements: dict[str, dict[Key, Element]] | None = None) -> None:
         self._schema = schema
         self._elements = elements or {}
+        self._order = {name: sorted(table) for name, table in self._elements.items()}
 
     def copy(self) -> "Configuration":
         return Configuration(self._schema, {name: dict(table) for name, table in self._elements.items()})
@@ -27,15 +29,34 @@ class Configuration:
 
     def of_type(self, spec: ElementSpec) -> list[Element]:
         """The elements of one type, ordered by key."""
+        return self.slice(spec, 0, self.count(spec))
+
+    def count(self, spec: ElementSpec) -> int:
+        return len(self._order.get(spec.name, ()))
+
+    def slice(self, spec: ElementSpec, offset: int, size: int) -> list[Element]:
+        """A part of the elements of one type, ordered by key; takes as long as the part is large."""
         table = self._elements.get(spec.name, {})
-        return [table[key] for key in sorted(table)]
+        return [table[key] for key in self._order.get(spec.name, [])[offset : offset + size]]
 
     def put(self, element: Element) -> None:
         spec = self._schema.elements[element.type]
-        self._elements.setdefault(element.type, {})[element.key(spec)] = element
+        table, key = self._elements.setdefault(element.type, {}), element.key(spec)
+        if key not in table:
+            insort(self._order.setdefault(element.type, []), key)
+        table[key] = element
+
+    def put_all(self, elements: Sequence[Element]) -> None:
+        """Many at once: quicker than one by one."""
+        for element in elements:
+            self._elements.setdefault(element.type, {})[element.key(self._schema.elements[element.type])] = element
+        for name in {element.type for element in elements}:
+            self._order[name] = sorted(self._elements[name])
 
     def remove(self, spec: ElementSpec, key: Key) -> None:
         del self._elements[spec.name][key]
+        order = self._order[spec.name]
+        del order[bisect_left(order, key)]
 
     def __iter__(self) -> Iterator[Element]:
         for name in sorted(self._elements):
@@ -86,6 +107,16 @@ class Stores:
 
     def restore(self, source: Configuration) -> None:
         self.editing = source.copy()
+
+    def add_everywhere(self, elements: Sequence[Element]) -> None:
+        """Put elements in all three, as if they had been saved and activated."""
+        for each in (self.editing, self.saved, self.running):
+            each.put_all(elements)
+
+    def adopt(self, source: "Stores") -> None:
+        """Hold what the other unit of a pair saved and runs. Its unsaved edits and its backup files stay there."""
+        self.saved, self.running = source.saved.copy(), source.running.copy()
+        self.editing = self.saved.copy()
 
     def back_up(self, file: str, source: Configuration) -> None:
         size = len(json.dumps(source.as_json()))
@@ -142,9 +173,8 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 def _configuration(schema: Schema, elements: list[dict[str, Any]]) -> Configuration:
     configuration = Configuration(schema)
-    for facts in elements:
-        draft = _stored_draft(facts)
-        configuration.put(create(schema.elements[draft.type], draft))
+    drafts = map(_stored_draft, elements)
+    configuration.put_all([create(schema.elements[draft.type], draft) for draft in drafts])
     return configuration
 
 

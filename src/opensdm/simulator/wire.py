@@ -1,6 +1,8 @@
 """The XML of the device-side REST API: the response envelope, configuration elements, and a hardened reader."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -28,6 +30,26 @@ def envelope(data: Iterable[etree._Element] = (), messages: Iterable[str] = (), 
     for link in links:
         part.append(text_element("link", link))
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", standalone=True)
+
+
+def page(elements: Iterable[Element], links: Iterable[str] = ()) -> bytes:
+    """The envelope with configuration elements: put together as text, because there may be very many of them."""
+    data = "".join(_element_text(element, "configElement") for element in elements)
+    shown = "".join(f"<link>{escape(link)}</link>" for link in links)
+    head = "<?xml version='1.0' encoding='UTF-8' standalone='yes'?>"
+    return f"{head}\n<response><data>{data}</data><messages/><links>{shown}</links></response>".encode()
+
+
+def _element_text(element: Element, tag: str) -> str:
+    attributes = "".join(_attribute_text(name, values) for name, values in element.attributes.items())
+    children = "".join(_element_text(child, "subElement") for child in element.children)
+    return f"<{tag}><elementType>{element.type}</elementType>{attributes}{children}</{tag}>"
+
+
+@lru_cache(maxsize=10_000)
+def _attribute_text(name: str, values: Values) -> str:
+    shown = "".join(f"<value>{escape(value)}</value>" if value else "<value/>" for value in values or ("",))
+    return f"<attribute><name>{name}</name>{shown}</attribute>"
 
 
 def text_element(tag: str, text: str) -> etree._Element:
@@ -121,6 +143,14 @@ def read_element(body: bytes) -> Draft:
     if root.tag != "configElement":
         raise MalformedBody(f"the root element is {root.tag}, not configElement")
     return _read(root, 1)
+
+
+def read_fields(body: bytes, tag: str) -> dict[str, str]:
+    """The texts below one element, by name; `MalformedBody` when it is another one, or holds more than text."""
+    root = _parse(body)
+    if root.tag != tag:
+        raise MalformedBody(f"the root element is {root.tag}, not {tag}")
+    return {str(each.tag): _text(each) for each in root}
 
 
 def _parse(body: bytes) -> etree._Element:

@@ -35,10 +35,3 @@ class Registry:
 
     def platforms(self) -> tuple[str, ...]:
         return tuple(sorted(self._drivers))
-
-    async def close(self) -> None:
-        """Ends connections that are kept open between operations."""
-        for driver in self._drivers.values():
-            close = getattr(driver, "close", None)
-            if close is not None:
-                await close()

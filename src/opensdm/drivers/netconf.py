@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from lxml import etree
 
 from opensdm.core.element import Element, Schema
 from opensdm.core.enrolment import split_address
-from opensdm.core.errors import DeviceSideLocked, InvalidRequest, Rejected
+from opensdm.core.errors import DeviceSideLocked, InvalidRequest, LockLost, Rejected
 from opensdm.core.inventory import Credentials
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
@@ -24,8 +25,8 @@ from opensdm.drivers.netconf_edits import config_of, edit_config, secrets_of, sh
 from opensdm.drivers.netconf_modules import Texts, advertised, identity_request, read_identity, software_version
 from opensdm.drivers.netconf_nodes import Places
 from opensdm.drivers.netconf_session import NetconfSession
-from opensdm.drivers.netconf_sessions import SessionNote, Sessions, read_note
-from opensdm.drivers.netconf_xml import Reply, RpcError, base, get_config
+from opensdm.drivers.netconf_sessions import Seen, SessionNote, Sessions, read_note
+from opensdm.drivers.netconf_xml import Reply, RpcError, base, get_config, struck_out
 from opensdm.drivers.pool import Pool
 from opensdm.drivers.yang import build_schema
 
@@ -76,6 +77,7 @@ class NetconfConnection:
         self._locked: SessionNote | None = None
         self._locked_in: NetconfSession | None = None
         self._unconfirmed = False
+        self._confirm_before = 0.0
         self._places: Places | None = None
 
     @property
@@ -139,15 +141,13 @@ class NetconfConnection:
         session = await self._sessions.reach()
         if self._locked_in is session:
             return
-        ended = set()
-        for left in (self._left, self._locked):
-            if left is not None and (
-                not seen or (left.session_id in seen and seen[left.session_id].began == left.began)
-            ):
-                await self._end(permit, session, left)
-                ended.add(left.session_id)
+        ended: set[str] = set()
         own = seen.get(session.session_id)
         note = SessionNote(session.session_id, own.began if own else "")
+        for left in (self._left, self._locked):
+            if left is not None and left != note and _is_there(left, seen):
+                await self._end(permit, session, left)
+                ended.add(left.session_id)
         await self._guard.note_session(permit, note.written())
         self._left = self._locked = None
         denied = await self._ask_for_lock(permit, session, ended)
@@ -197,7 +197,9 @@ class NetconfConnection:
             request = base("unlock", base("target", base(_target(session))))
             await self._must(permit, session, request, "could not give up its configuration lock")
         if self._locked is not None and (session is None or self._locked_in is session):
-            await self._guard.note_session(permit, None)
+            # What was to be done is done: a fence that falls now leaves a note of a session that holds nothing.
+            with suppress(LockLost):
+                await self._guard.note_session(permit, None)
             self._locked = None
         self._locked_in = None
 
@@ -241,19 +243,22 @@ class NetconfConnection:
             return
         confirmed = session.offers("confirmed-commit")
         terms = (base("confirmed"), base("confirm-timeout", value=str(self._confirm_s))) if confirmed else ()
+        begun = time.monotonic()
         await self._must(
             permit, session, base("commit", *terms), "could not activate the edits", limit_s=COMMIT_LIMIT_S
         )
-        self._unconfirmed = confirmed
+        self._unconfirmed, self._confirm_before = confirmed, begun + self._confirm_s
 
     async def confirm(self, permit: Permit[Write]) -> None:
+        """Only in time: a commit that comes late would make it run once more."""
         self._guard.writing(permit)
-        if self._unconfirmed:
-            session = self._locked_session()
-            await self._must(
-                permit, session, base("commit"), "could not confirm what it activated", limit_s=COMMIT_LIMIT_S
-            )
-            self._unconfirmed = False
+        if not self._unconfirmed:
+            return
+        session = self._locked_session()
+        if time.monotonic() > self._confirm_before:
+            raise Rejected(f"nobody confirmed the activation within {self._confirm_s} s; the device has undone it")
+        await self._must(permit, session, base("commit"), "could not confirm the activation", limit_s=COMMIT_LIMIT_S)
+        self._unconfirmed = False
 
     async def save(self, permit: Permit[Write]) -> None:
         """Copy running to startup; a device without a startup of its own keeps what runs anyway."""
@@ -296,10 +301,11 @@ class NetconfConnection:
         hide: Collection[str] = (), limit_s: float = WRITE_LIMIT_S,
     ) -> None:  # fmt: skip
         reply = await self._step(permit, session, request, limit_s)
-        if reply.failed("in-use", "lock-denied") is not None:
-            raise await self._side_locked(reply.errors[0])
+        denied = reply.failed("in-use", "lock-denied")
+        if denied is not None:
+            raise await self._side_locked(denied)
         if reply.errors:
-            raise Rejected(f"the device {failing}: {reply.words({*self._hidden(), *hide})}")
+            raise Rejected(struck_out(f"the device {failing}: {reply.words()}", {*self._hidden(), *hide}))
 
     async def _step(
         self, permit: Permit[Write], session: NetconfSession, request: etree._Element, limit_s: float = WRITE_LIMIT_S
@@ -324,6 +330,11 @@ class NetconfConnection:
             self._sessions.tainted = True
         self._locked_in = None
         self._sessions.give_back()
+
+
+def _is_there(left: SessionNote, seen: Mapping[str, Seen]) -> bool:
+    """Whether the very session still is on the device, as far as that can be known."""
+    return not seen or (left.session_id in seen and seen[left.session_id].began == left.began)
 
 
 def _target(session: NetconfSession) -> str:

@@ -1,11 +1,12 @@
 """What an edit is on the wire: the `<config>` of one edit-config that creates, changes or deletes one element.
 
-Only what differs is sent. What the containers around an element hold besides stays as it is.
+Only what differs is sent, but for an element in which a list of values loses some and gains others: it is sent whole.
+What the containers around an element hold besides stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lxml import etree
@@ -73,17 +74,43 @@ class _Writer:
             self._delete(parent, place, before)
         elif before is not None and after is not None and self._differs(before, after):
             node = self._node(parent, place, after)
-            self._change(node, place, before, after)
+            if place.alone and self._reshuffled(place, before, after):
+                node.set(OPERATION, "replace")
+                self._fill(node, place, after, marked=False)
+            else:
+                self._change(node, place, before, after)
 
     def _create(self, parent: etree._Element, place: Place, new: Element) -> None:
         node = self._node(parent, place, new)
         if not place.kind.singleton:
             node.set(OPERATION, _CREATE)
+        self._fill(node, place, new, marked=True)
+
+    def _fill(self, node: etree._Element, place: Place, new: Element, *, marked: bool) -> None:
+        """All that an element holds; sub-elements `marked` as new, or not where they come with what replaces all."""
         for name, value in new.attributes.items():
             if name not in place.kind.keys:
                 self._leaf(node, self._known(place, name), "", value)
         for child in new.children:
-            self.element(node, None, child)
+            if marked:
+                self.element(node, None, child)
+            else:
+                below = self._places.of(child.path)
+                self._fill(self._node(node, below, child), below, child, marked=False)
+
+    def _reshuffled(self, place: Place, before: Element, after: Element) -> bool:
+        """Whether a list of values loses some and gains others, or is put into another order.
+
+        netconfd does such a change, and from then on finds values twice that are there once; an element replaced as a
+        whole spares it that.
+        """
+        return any(
+            not _grows_or_shrinks(
+                leaf.attribute.ordered, *(items(leaf.attribute, side.attributes.get(leaf.attribute.name, ""))
+                                          for side in (before, after))
+            )
+            for leaf in place.leaves.values() if leaf.attribute.delimiter is not None
+        )  # fmt: skip
 
     def _delete(self, parent: etree._Element, place: Place, old: Element) -> None:
         """A container without presence is not deleted, since others may use it: what it holds of ours goes."""
@@ -146,17 +173,15 @@ class _Writer:
                 if value not in was:
                     self._text(node, leaf, value)
             return
-        for previous, value in _pairs(now):
-            each = self._text(node, leaf, value)
-            each.set(f"{{{YANG}}}insert", "first" if previous is None else "after")
-            if previous is not None:
-                each.set(f"{{{YANG}}}value", previous)
+        for value in now:  # one after the other to the end makes the order, and names none that is not there yet
+            self._text(node, leaf, value).set(f"{{{YANG}}}insert", "last")
 
     def _text(self, node: etree._Element, leaf: Leaf, value: str) -> etree._Element:
         if leaf.attribute.value_type == IDENTITY_TYPE:
-            module, _, name = value.rpartition(":")
-            namespace = self._places.namespaces.get(module or leaf.module)
-            if namespace is not None:
+            # Without a prefix it is of the leaf's own name space, which is the default one there.
+            module, colon, name = value.rpartition(":")
+            namespace = self._places.namespaces.get(module)
+            if colon and namespace is not None:
                 child = element(leaf.tag, node, idn=namespace)
                 child.text = f"idn:{name}"
                 return child
@@ -174,11 +199,10 @@ class _Writer:
         return leaf
 
 
-def _pairs(values: Sequence[str]) -> Iterator[tuple[str | None, str]]:
-    previous: str | None = None
-    for value in values:
-        yield previous, value
-        previous = value
+def _grows_or_shrinks(ordered: bool, was: Sequence[str], now: Sequence[str]) -> bool:
+    if not ordered:
+        return set(was) <= set(now) or set(now) <= set(was)
+    return list(now[: len(was)]) == list(was) or list(now) == [value for value in was if value in now]
 
 
 def _container(parent: etree._Element, tag: str) -> etree._Element:

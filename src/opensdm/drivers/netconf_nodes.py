@@ -48,6 +48,12 @@ class Place:
     presence: bool
     leaves: Mapping[str, Leaf]
     inside: Branch
+    branch: Branch
+
+    @property
+    def alone(self) -> bool:
+        """Whether its node holds nothing but itself and its sub-elements."""
+        return not self.kind.singleton or not self.branch.below
 
     @property
     def tag(self) -> str:
@@ -141,11 +147,10 @@ class Places:
             own, name = self._split(attribute.cli_name, module, kind)
             tag = self._tag(own, name, kind)
             leaves[tag] = Leaf(attribute, tag, own)
-        place = Place(kind, tuple(tags), presence, leaves, Branch())
         branch = parent
         for tag in tags:
             branch = branch.below.setdefault(tag, Branch())
-        branch.place = place
+        branch.place = place = Place(kind, tuple(tags), presence, leaves, Branch(), branch)
         self._by_path[kind.path] = place
         for child in kind.children:
             self._add(place.inside, self.schema.types.get(child.path, child), module)

@@ -19,6 +19,9 @@ from opensdm.drivers.netconf_session import NetconfSession, open_session
 from opensdm.drivers.netconf_xml import MONITORING, Reply, element, get
 from opensdm.drivers.pool import Pool, PoolKey, pool_key
 
+PROOF_S = 5.0
+"""How long a new session may take to answer its first, small question."""
+
 T = TypeVar("T")
 
 
@@ -58,7 +61,7 @@ class Sessions:
         self._credentials = credentials
         self._pool = pool
         self._key: PoolKey = pool_key(device_id, credentials)
-        self._reused = False
+        self._untried = False
         self.current: NetconfSession | None = None
         self.tainted = False
         self.learned: Mapping[str, str] = {}
@@ -68,25 +71,35 @@ class Sessions:
         if self.current is not None and not self.current.closed:
             return self.current
         self.drop()
-        self.current, self._reused = await self._pool.acquire(self._key, lambda: open_session(self._credentials))
+        self.current, self._untried = await self._pool.acquire(self._key, self._open)
         self.learned = self.learned or self.current.learned
         return self.current
 
     async def read(self, request: etree._Element, read: Callable[[Reply], T]) -> T:
-        """Ask once more on a new session when one from the pool turns out to be dead."""
+        """Ask once more on another session when one from the pool turns out to be dead at its first use."""
         session = await self.reach()
         try:
-            return await session.ask(request, read)
+            said = await session.ask(request, read)
         except Unreachable:
-            if not self._reused or self.tainted:
+            if not self._untried:
                 raise
-        return await (await self.reach()).ask(request, read)
+            return await (await self.reach()).ask(request, read)
+        self._untried = False
+        return said
 
     async def seen(self) -> Mapping[str, Seen]:
         """The sessions on the device by id; empty where it does not tell."""
-        asked = element(f"{{{MONITORING}}}netconf-state")
-        element(f"{{{MONITORING}}}sessions", asked)
-        return await self.read(get([asked]), _read_seen)
+        return await self.read(_sessions_wanted(), _read_seen)
+
+    async def _open(self) -> NetconfSession:
+        """A session that has answered. netconfd loses a request that it reads together with our hello: then anew."""
+        session = await open_session(self._credentials)
+        try:
+            await session.ask(_sessions_wanted(), lambda _: None, timeout_s=PROOF_S)
+        except Unreachable:
+            session = await open_session(self._credentials)
+            await session.ask(_sessions_wanted(), lambda _: None, timeout_s=PROOF_S)
+        return session
 
     def drop(self) -> None:
         """End the session in hand: its locks and unconfirmed commits on the device go with it."""
@@ -99,6 +112,12 @@ class Sessions:
         session, self.current = self.current, None
         if session is not None:
             self._pool.release(self._key, session, healthy=not self.tainted)
+
+
+def _sessions_wanted() -> etree._Element:
+    asked = element(f"{{{MONITORING}}}netconf-state")
+    element(f"{{{MONITORING}}}sessions", asked)
+    return get([asked])
 
 
 def _read_seen(reply: Reply) -> Mapping[str, Seen]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,16 +88,19 @@ class _Compiled:
 
 def _compiled(modules: Sequence[YangModule]) -> _Compiled:
     ctx = context.Context(_Texts(modules))
-    try:
-        for module in modules:
-            if module.implemented and module.features is not None:
-                ctx.features[module.name] = sorted(module.features)
+    # What a device sends may be anything, and pyang meets what it does not expect with any exception.
+    for module in modules:
+        if module.implemented and module.features is not None:
+            ctx.features[module.name] = sorted(module.features)
+        with suppress(Exception):  # the others may well do without it
             ctx.add_module(module.name, module.text, "yang")
+    try:
         ctx.validate()
+        found = {m.arg: m for m in ctx.modules.values() if m is not None and m.keyword == "module"}
+        for statement in found.values():
+            statement.prune()  # takes out what features and deviations say is not there
     except Exception as fault:
-        # What a device sends may be anything, and pyang meets what it does not expect with any exception.
         raise Rejected(f"the device's YANG modules cannot be read: {type(fault).__name__}") from fault
-    found = {m.arg: m for m in ctx.modules.values() if m is not None and m.keyword == "module"}
     namespaces = {name: m.search_one("namespace").arg for name, m in found.items() if m.search_one("namespace")}
     return _Compiled({n: found[n] for n in namespaces}, namespaces, _first_error(ctx))
 

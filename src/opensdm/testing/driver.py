@@ -43,7 +43,7 @@ class DriverContract(ReadingContract):
     async def test_edits_land_and_only_activation_makes_them_run(self, bench: DriverBench) -> None:
         """Without a candidate they run at once."""
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         new, can = bench.new_element(), bench.driver.capabilities
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, new))
@@ -65,7 +65,7 @@ class DriverContract(ReadingContract):
 
     async def test_an_element_is_changed_and_deleted(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await push(device, permit, schema, ElementEdit(None, bench.new_element()))
         before = await find(device, permit, schema, bench.new_element(), running=True)
         assert before is not None
@@ -83,7 +83,7 @@ class DriverContract(ReadingContract):
 
     async def test_each_write_is_one_step(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await push(device, permit, schema, ElementEdit(None, bench.new_element()))
         await device.close()
         assert len(bench.book.steps) == bench.writes() == self.push_steps
@@ -101,7 +101,7 @@ class DriverContract(ReadingContract):
 
     async def test_restore_takes_edits_back_or_says_that_it_cannot(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
         if bench.driver.capabilities.restore:
@@ -124,7 +124,7 @@ class DriverContract(ReadingContract):
         if not can.confirmed_commit:
             pytest.skip("activations of this platform are final")
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         new = bench.new_element()
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, new))
@@ -149,7 +149,7 @@ class DriverContract(ReadingContract):
 
     async def test_nothing_is_written_from_the_fenced_step_on(self, bench: DriverBench, fenced_step: int) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         bench.book.fence_at = fenced_step
         edits = ElementEdit(None, bench.new_element())
         if fenced_step == self.push_steps:  # the push is through before it
@@ -163,7 +163,7 @@ class DriverContract(ReadingContract):
 
     async def test_a_fenced_connection_stays_silent(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         before = len(bench.book.steps)
         bench.book.fence_at = before
@@ -175,7 +175,7 @@ class DriverContract(ReadingContract):
 
     async def test_a_device_lock_that_fenced_work_left_is_ended_by_whoever_comes_next(self, bench: DriverBench) -> None:
         cut_short, permit = bench.connect(), bench.book.write()
-        schema = await cut_short.read_schema(permit)
+        schema = await bench.schema(cut_short, permit)
         await cut_short.lock(permit)
         bench.book.fence_at = len(bench.book.steps)
         with pytest.raises(LockLost):
@@ -188,7 +188,7 @@ class DriverContract(ReadingContract):
 
     async def test_after_its_time_a_write_is_not_sent(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         before = len(bench.book.steps)
         bench.book.no_time = True
@@ -219,7 +219,7 @@ class DriverContract(ReadingContract):
         if not bench.ends_left_session:
             pytest.skip("this platform's sessions end by themselves")
         old, permit = bench.connect(), bench.book.write()
-        schema = await old.read_schema(permit)
+        schema = await bench.schema(old, permit)
         await old.lock(permit)
         note = bench.book.note
         bench.crash()
@@ -253,7 +253,7 @@ class DriverContract(ReadingContract):
         if not bench.driver.capabilities.device_lock:
             pytest.skip("this platform has no lock of its own")
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         for attempt in (
             device.write(permit, schema, ElementEdit(None, bench.new_element())),
             device.save(permit),
@@ -267,7 +267,7 @@ class DriverContract(ReadingContract):
 
     async def test_a_lost_edit_shows_when_read_back(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         await bench.lose_next_edit()
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
@@ -278,7 +278,7 @@ class DriverContract(ReadingContract):
 
     async def test_a_cut_connection_leaves_the_step_open_and_the_way_back_works(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         await bench.cut_next_edit()
         with pytest.raises(Unreachable):
@@ -291,7 +291,7 @@ class DriverContract(ReadingContract):
 
     async def test_a_refused_edit_carries_the_devices_words(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         with pytest.raises(Rejected, match="the device refused"):
             await device.write(permit, schema, ElementEdit(None, bench.refused_element()))
@@ -303,7 +303,7 @@ class DriverContract(ReadingContract):
         if not bench.verifies:
             pytest.skip("this device is not asked to verify")
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await device.lock(permit)
         await device.write(permit, schema, ElementEdit(None, bench.breaking_element()))
         assert await device.verify(permit)

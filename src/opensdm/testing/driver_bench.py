@@ -106,6 +106,10 @@ class DriverBench(ABC):
         """Whether what the driver notes of its session is enough to end it after a crash; checked only if so."""
         return self.driver.capabilities.ends_foreign_session
 
+    async def schema(self, device: DeviceConnection, permit: Permit[Read]) -> Schema:
+        """The device's schema; where reading it takes long, a bench may answer what it read before."""
+        return await device.read_schema(permit)
+
     def crash(self) -> None:
         """As after a crash of the server: a new driver that remembers nothing; old connections are just left."""
         self._crashed.append(self.driver)

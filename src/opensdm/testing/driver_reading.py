@@ -54,7 +54,7 @@ class ReadingContract:
 
     async def test_reading_is_no_step_and_no_write(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.read()
-        await device.read_elements(permit, await device.read_schema(permit))
+        await device.read_elements(permit, await bench.schema(device, permit))
         await device.close()
         assert bench.book.steps == [] and bench.writes() == 0
 
@@ -68,7 +68,7 @@ class ReadingContract:
         if not bench.driver.capabilities.writes:
             pytest.skip("nothing is ever written to this platform")
         device, permit = bench.connect(), bench.book.read()
-        known = await device.read_schema(permit)
+        known = await bench.schema(device, permit)
         await device.close()
         schema, new = with_secret(known, bench.new_element(), SECRET)
         away = bench.connect(address="127.0.0.1:1", secondary_address=None)
@@ -88,7 +88,7 @@ class ReadingContract:
 
     async def test_a_permit_to_read_writes_nothing(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.read()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         # Each of these lines must not type-check, either: without the comment mypy fails on it.
         tries = [
             device.lock(permit),  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ class ReadingContract:
     async def test_a_spent_forged_or_foreign_permit_opens_nothing(self, bench: DriverBench) -> None:
         device = bench.connect()
         spent = bench.book.write()
-        schema = await device.read_schema(spent)
+        schema = await bench.schema(device, spent)
         bench.book.spend(spent)
         foreign = Permit(Write, frozenset({DEVICE + 1}), "contract", 1)
         for permit in (spent, foreign, replace(bench.book.write())):
@@ -123,7 +123,7 @@ class ReadingContract:
 
     async def test_a_device_that_dies_while_it_answers_is_unreachable(self, bench: DriverBench) -> None:
         device, permit = bench.connect(), bench.book.read()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         await bench.die_in_next_read()
         with pytest.raises(Unreachable):
             await device.read_elements(permit, schema)
@@ -150,7 +150,7 @@ class LoadOnlyContract(ReadingContract):
     async def test_every_write_is_refused_and_nothing_sent(self, bench: DriverBench) -> None:
         assert not bench.driver.capabilities.writes
         device, permit = bench.connect(), bench.book.write()
-        schema = await device.read_schema(permit)
+        schema = await bench.schema(device, permit)
         for attempt in writes(bench, device, permit, schema):
             with pytest.raises(Rejected, match="is loaded and backed up only"):
                 await attempt

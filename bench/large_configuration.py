@@ -201,9 +201,8 @@ def report(latencies: list[tuple[float, float]], before: float, after: float, st
     for name, seen in (("without the large work", alone), ("during it", during)):
         median, most = statistics.median(seen) * 1000, max(seen) * 1000
         slow = statistics.quantiles(seen, n=100)[98] * 1000
-        print(
-            f"others' lock and unlock {name}: {len(seen)} calls, median {median:.1f}, 99% {slow:.1f}, most {most:.1f} ms"
-        )
+        figures = f"median {median:.1f}, 99% {slow:.1f}, most {most:.1f} ms"
+        print(f"others' lock and unlock {name}: {len(seen)} calls, {figures}")
     print(f"ratio of the medians {statistics.median(during) / statistics.median(alone):.2f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"longest stall of the event loop {stalls.longest_s * 1000:.0f} ms; peak memory of the server {peak:.0f} MiB")

@@ -97,11 +97,10 @@ class User:
 def bare(device: NetconfDevice, realm: str) -> None:
     """What a script would do: lock, edit, commit, keep over a reboot, read back."""
     entry = f"<id>{realm}</id><address-prefix>10.77.0.0/16</address-prefix>"
+    config = f'<config><realm xmlns="{NAMESPACE}">{entry}</realm></config>'
     with connected(device) as session:
         with session.locked("candidate"):
-            session.edit_config(
-                target="candidate", config=f'<config><realm xmlns="{NAMESPACE}">{entry}</realm></config>'
-            )
+            session.edit_config(target="candidate", config=config)
             session.commit()
         session.copy_config(source="running", target="startup")
         if realm not in session.get_config("running").data_xml:

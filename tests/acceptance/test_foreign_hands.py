@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.proxy import CuttingProxy
 
 from lab.frr import FrrRouter
 from lab.netconf import NetconfDevice
+from lab.proxy import CuttingProxy
 from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.acceptance.test_push_killed import Lives, lives, ok, prepare
 from tests.program import Client
-
-pytest_plugins = ("tests.lab_fixtures",)
 
 LOCKED, FORBIDDEN_ANSWERS = 423, {423, 403}
 

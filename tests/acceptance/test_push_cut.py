@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.proxy import CuttingProxy, Direction
 
 from lab.frr import FrrRouter
 from lab.netconf import NetconfDevice
+from lab.proxy import CuttingProxy, Direction
 from opensdm.core.errors import SdmError
 from opensdm.core.operations import (
     AddElement,
@@ -36,7 +36,6 @@ from opensdm.core.results import SUCCEEDED, PushReply, SyncReport
 from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.gatehouse import House, house_with_users
 
-pytest_plugins = ("tests.lab_fixtures",)
 _names = count(1)
 
 

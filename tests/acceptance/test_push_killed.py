@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 import requests
-from lab.proxy import CuttingProxy
 
 from lab.frr import FrrRouter
 from lab.netconf import NetconfDevice
+from lab.proxy import CuttingProxy
 from tests.acceptance.subjects import Frr, Netconf, Sbc, Subject
 from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done
 
-pytest_plugins = ("tests.lab_fixtures",)
 _names = count(1)
 
 

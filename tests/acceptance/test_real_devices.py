@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 import requests
-from lab.virtual import SbcProcess
 from lxml import etree
 from ncclient import manager
 
 from lab.frr import FrrRouter
 from lab.netconf import NAMESPACE, NetconfDevice
+from lab.virtual import SbcProcess
 from tests.acceptance.curl import Curl
 from tests.program import ADMIN_PASSWORD, Installation, Running
-
-pytest_plugins = ("tests.lab_fixtures",)
 
 
 @dataclass

@@ -237,19 +237,21 @@ async def test_a_device_is_called_by_its_name_or_its_id(soap: Soap, house: House
 
 
 async def test_devices_that_share_a_name_are_called_by_their_ids(soap: Soap, house: House) -> None:
-    pair = GroupEnrolment(
-        {"name": "twins"},
-        tuple(DeviceEnrolment("twin", {"primary.ip": f"192.0.2.{n}", "username": "ops"}) for n in (21, 22)),
-    )
-    cluster = AddNetworkFunction(
-        nf_name="twins", parent_full_name="Home", category_name=CATEGORIES[1].name,
-        type_name=CATEGORIES[1].type_names[1], groups=(pair,),
-    )  # fmt: skip
-    await house.do("alice", cluster)
+    for number in (1, 2):
+        addresses = {"twin": f"192.0.2.2{number}", "other": f"192.0.2.3{number}"}
+        devices = tuple(DeviceEnrolment(name, {"primary.ip": ip}) for name, ip in addresses.items())
+        cluster = AddNetworkFunction(
+            nf_name=f"twins-{number}",
+            parent_full_name="Home",
+            category_name=CATEGORIES[1].name,
+            type_name=CATEGORIES[1].type_names[1],
+            groups=(GroupEnrolment({"name": "twins", "username": "ops", "password": "s3cret-pw"}, devices),),
+        )
+        await house.do("alice", cluster)
     alice = await soap.log_in("alice")
     reply = await alice.call("getSBCDetails", target("twin"))
     assert reply.code == "INVALID_REQUEST" and "2 devices are called 'twin'" in reply.text
     ids = re.findall(r"ID\d+", reply.detail.findtext("message") or "")
     for wanted in ids:
         assert (await alice.call("getSBCDetails", target(wanted))).result()["targetName"] == wanted
-    assert "also holds twin" in (await alice.call("deleteDevice", target(ids[0]))).text
+    assert "also holds other" in (await alice.call("deleteDevice", target(ids[0]))).text

@@ -118,6 +118,7 @@ async def apply_batch(operation: ApplyBatch, work: Work) -> None:
                 change = _folded(view, edit, transaction.now_us)
             except SdmError as error:
                 error.message = f"edit {number} of {len(operation.edits)} ({edit.verb.value}): {error.message}"
+                error.args = (error.message,)
                 error.facts["edit"] = number
                 raise
             staged[(change.path, change.key)] = change

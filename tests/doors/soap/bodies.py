@@ -11,7 +11,7 @@ EDGE = target("edge-a")
 REALM = "<elementType>realmConfig</elementType>"
 DESCRIPTION = "<attributeName>description</attributeName>"
 PORT = config("sipInterface/sipPort", "child", address="198.51.100.10", port="5062", transportProtocol="UDP")
-INTERFACE = config("sipInterface", "parent", realmId="core")
+INTERFACE = config("sipInterface", "parent", realmId="access")
 BATCH = (
     "<soapBatch>"
     f"<operationsToApply><operation>ADD</operation>{config('realmConfig', 'configElement', id='batch-1')}"

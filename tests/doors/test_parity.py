@@ -79,10 +79,8 @@ class Door:
         url = f"{self.place.base}/rest/v1.4{_PLACE.sub(self._id, path)}"
         answer = self._http.request(method, url, data=body, headers=headers, timeout=60)
         self._http.cookies.clear()
-        found = wire.read(answer) if answer.content else None
-        if answer.status_code >= 400:
-            return found["code"], None
-        return "", row.seen(found)
+        found: Any = wire.read(answer) if answer.content else {}
+        return (found["code"], None) if answer.status_code >= 400 else ("", row.seen(found))
 
     def _id(self, place: re.Match[str]) -> str:
         kind, name = place[1], place[2]

@@ -97,7 +97,7 @@ class Soap:
         self.http = http
         self.token: str | None = None
 
-    async def send(self, body: str | bytes, path: str = "anything", **headers: str | None) -> Reply:
+    async def send(self, body: str | bytes, path: str = "anything", /, **headers: str | None) -> Reply:
         """Headers are given with `_` for `-`; None leaves one out."""
         sent: dict[str, str | None] = {"Content-Type": "text/xml; charset=utf-8"}
         if self.token is not None:
@@ -112,7 +112,7 @@ class Soap:
         self.http.cookies.clear()
         return Reply(answer.status_code, answer.headers, answer.text)
 
-    async def call(self, name: str, inner: str = "", **headers: str | None) -> Reply:
+    async def call(self, name: str, inner: str = "", /, **headers: str | None) -> Reply:
         return await self.send(envelope(request(name, inner)), **headers)
 
     async def get(self, path: str, **headers: str) -> httpx2.Response:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 import requests
-import zeep
 from zeep.exceptions import Fault
-from zeep.transports import Transport
 
 from lab.netconf import NetconfDevice
 from opensdm.core.operations import ListDevices
@@ -17,6 +16,8 @@ from tests.acceptance.rest_site import Site, site
 from tests.gatehouse import PASSWORD
 from tests.simulator.box import PASSWORD as DEVICE_PASSWORD
 from tests.simulator.box import USER as DEVICE_USER
+
+zeep: Any = import_module("zeep")  # its functions say nothing of their types
 
 SERVICES = ("AdminMgmtIF", "DeviceMgmtIF", "ConfigMgmtIF")
 DONE = {"isLockSuccess", "isValidationSuccess", "isCreateSuccess", "isIntegrityCheckSuccess", "isUnlockSuccess"}
@@ -28,7 +29,7 @@ class Operator:
     def __init__(self, base: str, user: str) -> None:
         session = requests.Session()
         session.trust_env = False
-        transport = Transport(session=session, timeout=20, operation_timeout=60)
+        transport = zeep.Transport(session=session, timeout=20, operation_timeout=60)
         self._clients = [zeep.Client(f"{base}/ACMEWS/services/{name}?wsdl", transport=transport) for name in SERVICES]
         self.admin, self.device, self.config = (client.service for client in self._clients)
         self.token = self.admin.login(user, PASSWORD)
@@ -139,7 +140,7 @@ def provision(alice: Operator, bob: Operator, name: str, kind: str) -> None:
 
 def assert_refused(bob: Operator, name: str, kind: str) -> None:
     """Every interface with the fault it declares."""
-    calls = [
+    calls: list[tuple[str, str, Callable[[], Any]]] = [
         ("AcmeDeviceWSFault", "DEVICE_LOCKED", lambda: bob.device.lockDevice(name)),
         ("AcmeDeviceWSFault", "NOT_LOCK_OWNER", lambda: bob.device.unlockDevice(name)),
         ("AcmeDeviceWSFault", "DEVICE_LOCKED", lambda: bob.device.saveConfig(name)),

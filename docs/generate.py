@@ -34,6 +34,7 @@ TARGETS = {
     Scope.NETWORK_FUNCTION: "network function",
     Scope.FUNCTION_GROUP: "group of a network function",
     Scope.DEVICE_GROUP: "device group",
+    Scope.HOST: "host that is not enrolled",
 }
 OPERATIONS = """
 Every request at any door is one of these operations, and passes the one gate. The kind says what becomes of it under

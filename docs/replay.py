@@ -38,6 +38,7 @@ _VOLATILE = (
     (re.compile(r"\b[0-9A-F]{32}\."), "SESSION."),
     (re.compile(r"\b[0-9a-f]{32}\b"), "REQUEST"),
     (re.compile(r"\bopensdm-[0-9a-f]{6}\b"), "NODE"),
+    (re.compile(r"\bread in [0-9.]+ s\b"), "read in N s"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?"), "TIME"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\"id\": ?\d+"), '"id":N'),

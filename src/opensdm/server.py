@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import structlog
 
+from opensdm import collector
 from opensdm.core.errors import AlreadyExists, InvalidRequest, SdmError, StoreUnavailable
 from opensdm.core.identity import ADMINISTRATORS, SessionPolicy
 from opensdm.core.operations import AddUser, Operation, ShowServer
@@ -23,7 +24,8 @@ from opensdm.data_directory import COMMAND, SERVER, DataDirectory, DirectoryInUs
 from opensdm.doors import local
 from opensdm.doors.clock import Clock, ClockSettings
 from opensdm.doors.local import LocalDoor
-from opensdm.drivers.registry import Registry
+from opensdm.drivers.pool import Pool
+from opensdm.drivers.registry import Registry, all_drivers
 from opensdm.gate import Caller, Gate
 from opensdm.gate.run import Principal
 from opensdm.handlers import HANDLERS
@@ -122,6 +124,8 @@ class Server:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop)
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        collector.settle()
+        collecting = asyncio.create_task(collector.collect_in_quiet(lambda: self._gate.busy), name="collector")
         try:
             await console.start()
             await listener.start()
@@ -132,8 +136,9 @@ class Server:
             await self._ended.wait()
         finally:
             await self._close_doors(listener, console, clock)
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            for task in (heartbeat, collecting):
+                task.cancel()
+            await asyncio.gather(heartbeat, collecting, return_exceptions=True)
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
         if self._failure is not None:
@@ -177,6 +182,7 @@ class Server:
                 public_url=rest.public_url,
                 body_timeout_s=rest.body_timeout_s,
             ),
+            self._ended.is_set,
         )
         add_health_routes(app, self.ready)
         add_soap_routes(app, self._gate, self._soap())
@@ -344,7 +350,8 @@ async def _open_gate(
     closing.push_async_callback(ledger.stop)
     passwords = Argon2Passwords()
     closing.callback(passwords.close)
-    drivers = Registry()
+    devices = settings.device
+    drivers = Registry(all_drivers(Pool(limit=devices.connections, idle_s=devices.idle_s)))
     closing.push_async_callback(drivers.close)
     gate = Gate(
         ledger=ledger,

@@ -109,7 +109,7 @@ class Netconf(Subject):
     def parameters(self) -> Mapping[str, str]:
         return {
             "username": self._device.user, "password": self._device.password, "platform": "netconf",
-            "ssh.host.key": self._device.host_key, "netconf.validate": "false", "netconf.confirm.s": "3",
+            "ssh.host.key": self._device.host_key, "netconf.validate": "false", "netconf.confirm.s": "5",
         }  # fmt: skip
 
     async def holds(self) -> bool:
@@ -124,7 +124,7 @@ class Netconf(Subject):
         return any(each.text == "peering" for each in shown.iterfind(f".//{{{NAMESPACE}}}realm/{{{NAMESPACE}}}id"))
 
     async def reset(self) -> None:
-        await asyncio.to_thread(self._device.reset)
+        await asyncio.to_thread(self._device.wipe)
 
     async def die(self) -> None:
         await asyncio.to_thread(self._device.kill)
@@ -154,7 +154,7 @@ class Frr(Subject):
         return any("203.0.113.0/24" in route for route in routes)
 
     async def reset(self) -> None:
-        await asyncio.to_thread(self._router.reset)
+        await asyncio.to_thread(self._router.wipe)
 
     async def die(self) -> None:
         await asyncio.to_thread(self._router.kill)

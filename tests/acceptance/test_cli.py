@@ -127,6 +127,27 @@ def test_another_secret_key_is_refused(postgres_url: str, tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------- simulate
 
 
+def test_a_virtual_pair_with_many_elements() -> None:
+    password = "Sbc-Secret-1"
+    command = ("simulate", "sbc", "--listen", "127.0.0.1:0", "--pair", "127.0.0.1:0", "--plain-http")
+    with running(*command, "--elements", "hostRoute=150", extra={"OPENSDM_SBC_PASSWORD": password}) as device:
+        device.wait_for("standby listening on http://")
+        urls = [line.split()[-1] for line in device.lines if "listening on" in line]
+        http, roles, routes = requests.Session(), [], []
+        http.trust_env = False
+        for url in urls:
+            base = f"{url}/rest/v1.2"
+            token = http.post(f"{base}/auth/token", auth=("netops", password), timeout=30).text
+            http.headers["Authorization"] = "Bearer " + re.findall("<accessToken>(.*?)<", token)[0]
+            roles += re.findall("<role>(.*?)<", http.get(f"{base}/system/status", timeout=30).text)
+            page = http.get(f"{base}/configuration/configElements?elementType=host-route&offset=100", timeout=30).text
+            routes.append(page.count("<configElement>"))
+        assert (roles, routes) == (["active", "standby"], [50, 50])
+        assert device.stop() == 0
+    assert "--pair" in refused(run(*command[:4], "--pair", "nowhere"), 2)
+    assert "TYPE=NUMBER" in refused(run(*command[:4], "--elements", "many"), 2)
+
+
 def test_the_virtual_sbc_alone(tmp_path: Path) -> None:
     state, tls = tmp_path / "sbc.json", tmp_path / "tls"
     command = ("simulate", "sbc", "--listen", "127.0.0.1:0", "--name", "lab-1", "--state", state, "--tls", tls)

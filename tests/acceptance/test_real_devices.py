@@ -45,7 +45,7 @@ def values(element: dict[str, object]) -> dict[str, str]:
 
 def change_of(pending: dict[str, object], path: str, key: str) -> dict[str, object]:
     """The one pending change of an element, by its type and its key value."""
-    found = [c for c in pending["changedConfigElements"] if c["elementTypePath"] == path and key in str(c)]  # type: ignore[attr-defined, index]
+    found = [c for c in pending["changedConfigElements"] if c["elementTypePath"] == path and key in str(c)]  # type: ignore[attr-defined]
     assert len(found) == 1, pending
     return found[0]  # type: ignore[no-any-return]
 

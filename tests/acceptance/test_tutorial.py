@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "docs/tutorial.md",
     "docs/howto/enrol-devices.md",
+    "docs/howto/import-an-inventory.md",
     "docs/howto/lock-from-a-script.md",
+    "docs/howto/probe-a-device.md",
     "docs/howto/read-the-audit-trail.md",
     "docs/howto/run-a-server.md",
 ]

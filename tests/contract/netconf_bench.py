@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import asyncssh
-from ncclient import manager  # type: ignore[import-untyped]
+from ncclient import manager
 
 from lab.netconf import NetconfDevice
 from opensdm.core.element import Element, Schema

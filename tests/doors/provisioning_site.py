@@ -26,6 +26,8 @@ class Provisioning(Bench):
     """A bench with clients of its REST door."""
 
     http: httpx2.AsyncClient
+    strange = False
+    """The device holds something that did not come from us."""
 
     @property
     def config(self) -> str:
@@ -55,7 +57,13 @@ class Provisioning(Bench):
         for user in ("alice", "bob"):
             for each in await self.do(user, ListChangeSets(device_id=self.device_id)):
                 await self.do(user, DiscardChanges(device_id=self.device_id, change_set=each.name))
-        await self.do("alice", LoadConfiguration(device_id=self.device_id))
+        if self.strange:
+            await self.do("alice", LoadConfiguration(device_id=self.device_id))
+            self.strange = False
+
+    def edited_outside(self, kind: str, key: tuple[str, ...], **values: str) -> None:
+        self.strange = True
+        super().edited_outside(kind, key, **values)
 
 
 def body(medium: str, root: str, **fields: str | bool) -> str:

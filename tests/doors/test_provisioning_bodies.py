@@ -12,7 +12,7 @@ from lxml import etree
 
 from opensdm.core.difference import Difference
 from opensdm.core.element import AttributeType, Element, ElementType
-from opensdm.core.errors import RebaseConflict
+from opensdm.core.errors import RebaseConflict, UntrustedDevice
 from opensdm.core.inventory import Device
 from opensdm.core.operations import PushAction
 from opensdm.core.ports import Capabilities, DeviceFacts
@@ -38,6 +38,7 @@ from opensdm.doors.rest import (
     bulk,
     bulk_shapes,
     errors,
+    extensions,
     history_replies,
     history_shapes,
     probe,
@@ -155,12 +156,21 @@ def test_previews_and_the_way_out_of_stale_changes() -> None:
     body = both(provisioning_shapes.REBASE_RESULT, provisioning_replies.rebase_result(reply, ""))
     assert (body["dropped"], body["resolved"], len(body["changes"])) == (2, [conflict], 1)
     assert "diff" not in body
-    assert errors._facts(RebaseConflict("x", conflicts=(CLASH,)).facts)["conflicts"][0]["theirs"] == "other"
 
     body = both(provisioning_shapes.CHANGE_SET, provisioning_replies.change_set(ChangeSet("worker-1", 3, AT_US, AT_US)))
     assert body == {
         "name": "worker-1", "changes": 3, "first": "2025-11-23T10:02:11Z", "last": "2025-11-23T10:02:11Z"
     }  # fmt: skip
+
+
+def test_facts_of_errors() -> None:
+    """Typed facts of the core stand in the one error body, in both forms."""
+    untrusted = UntrustedDevice("x", presented="SHA256:new", expected="SHA256:old", presentedKey=None)
+    body = both(extensions.ERROR, {"code": untrusted.code, "message": "x", **errors._facts(untrusted.facts)})
+    assert body == {"code": "UNTRUSTED_DEVICE", "message": "x", "presented": "SHA256:new", "expected": "SHA256:old"}
+    clashing = RebaseConflict("x", conflicts=(CLASH,), total=1)
+    body = both(extensions.ERROR, {"code": clashing.code, **errors._facts(clashing.facts)})
+    assert (body["conflicts"][0]["theirs"], body["conflicts"][0]["key"], body["total"]) == ("other", ["r1"], 1)
 
 
 def test_what_a_device_holds_after_a_push() -> None:

@@ -106,7 +106,7 @@ async def test_every_endpoint_with_a_body_says_what_to_send(house: House, connec
     for version, medium in (("v1.4", "xml"), ("v1.4", "json")):
         client = await connect("admin", version, medium)
         for endpoint in (e for e in ENDPOINTS if e.body is not None):
-            path = endpoint.path.format(device_id="ID3", group_id="ID2", nf_id="ID2")
+            path = endpoint.path.format(device_id="ID3", group_id="ID2", nf_id="ID2", number=1, task_id="T1")
             answer = refused(await client.send(endpoint.method, path), 400, "INVALID_REQUEST")
             send = answer["send"]
             assert send in answer["message"], endpoint
@@ -254,11 +254,11 @@ async def test_unknown_versions_are_404(connect: Connect, medium: str) -> None:
 async def test_what_is_ours_is_not_in_the_published_versions(house: House, connect: Connect) -> None:
     device_id = await house.enrol("edge-a")
     own = [e for e in ENDPOINTS if e.since == (1, 4)]
-    assert len(own) == 7
+    assert len(own) == 23
     for version in ("v1.0", "v1.3"):
         client = await connect("admin", version, "json")
         for endpoint in own:
-            path = endpoint.path.format(device_id=f"ID{device_id}")
+            path = endpoint.path.format(device_id=f"ID{device_id}", number=1, task_id="T1")
             refused(await client.send(endpoint.method, path), 404, "NOT_FOUND")
 
 

@@ -53,7 +53,10 @@ async def test_a_csv_is_tried_imported_and_exported_again(house: House, connect:
     assert answer.headers["Content-Disposition"] == 'attachment; filename="network-functions.csv"'
     assert answer.text.splitlines()[1].startswith("edge-b,Home,SP Edge & Core,Device,")
     assert "s3cret-1" not in answer.text and "xxxx" in answer.text
-    again = read(await post_csv(client, answer.text.replace("192.0.2.2", "192.0.2.3").replace("edge-", "far-")))
+    moved = answer.text.replace("192.0.2.2", "192.0.2.3").replace("edge-", "far-")
+    masked = listed(read(await post_csv(client, moved))["rows"])[0]
+    assert masked["code"] == "INVALID_REQUEST" and "password" in masked["message"], "a mask is no password"
+    again = read(await post_csv(client, moved.replace("xxxx", "s3cret-2")))
     assert str(again["added"]) == "2", again
 
 
@@ -71,6 +74,19 @@ async def test_what_is_exported_can_be_imported(house: House, connect: Connect, 
     assert (str(done["added"]), str(done["failed"])) == ("2", "0"), done
     assert [str(row["number"]) for row in listed(done["rows"])] == ["1", "2"]
     assert await names(client) == ["edge-b", "edge-c"]
+
+
+async def test_what_has_no_row_is_named_and_counted(house: House, connect: Connect) -> None:
+    client = await connect("alice", "v1.4", "json")
+    cluster = """{"name":"pair","nfCategory":{"name":"SP Edge & Core"},"nfType":{"name":"Device Cluster"},
+        "nfcConfigs":[{"deviceConfigs":[{"name":"west","parameters":[{"name":"primary.ip","value":"192.0.2.1"}]}]}]}"""
+    assert (await client.post("/inventory/nfMgmt/nfs", cluster)).status_code == 200
+    await house.enrol("edge-a", "192.0.2.2")
+    exported = (await client.get(EXPORT)).json()
+    assert [each["name"] for each in exported["nfConfigs"]] == ["edge-a"]
+    assert exported["leftOut"] == ["Home/pair"]
+    answer = await client.get(EXPORT, Accept="text/csv")
+    assert (answer.headers["Left-Out"], len(answer.text.splitlines())) == ("1", 2)
 
 
 async def test_a_row_that_is_wrong_leaves_the_others(house: House, connect: Connect) -> None:
@@ -100,7 +116,8 @@ async def test_a_row_that_is_wrong_leaves_the_others(house: House, connect: Conn
 async def test_bad_imports(house: House, connect: Connect, medium: str) -> None:
     client = await connect("alice", "v1.4", medium)
     for text in (
-        "name;nfType\nedge-b;Device\n", "name,colour\nx,red\n", HEADING, "\n", HEADING + '"open', "name,name\n", "a\0b",
+        "name;nfType\nedge-b;Device\n", "name,colour\nx,red\n", HEADING, "\n", HEADING + '"open', "name,name\n",
+        HEADING + "a\0b,,,,,,\n",
     ):  # fmt: skip
         refused(await post_csv(client, text), 400, "INVALID_REQUEST")
     refused(await post_csv(client, ""), 400, "INVALID_REQUEST")
@@ -128,8 +145,59 @@ async def test_bad_imports(house: House, connect: Connect, medium: str) -> None:
 
 
 @pytest.fixture
-async def sbc() -> AsyncIterator[VirtualSbc]:
+async def sbc() -> AsyncIterator[str]:
+    """The address of a virtual SBC."""
     sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, plain_http=True, job_delay_s=0.01)
-    await sbc.start("127.0.0.1", 0)
-    yield sbc
+    _, port = await sbc.start("127.0.0.1", 0)
+    yield f"127.0.0.1:{port}"
     await sbc.stop()
+
+
+def probe_body(medium: str, platform: str = "acme_sbc", **parameters: str) -> str:
+    named = {name.replace("_", "."): value for name, value in parameters.items()}
+    if medium == "json":
+        listed = [{"name": name, "value": value} for name, value in named.items()]
+        return json.dumps({"platform": platform, "parameters": listed})
+    inner = "".join(f"<parameters><name>{n}</name><value>{v}</value></parameters>" for n, v in named.items())
+    return f"<probe><platform>{platform}</platform>{inner}</probe>"
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_probes(house: House, connect: Connect, sbc: str, medium: str) -> None:
+    """A host by what enrolling it would take; as soon as it is enrolled, as the device it is."""
+    alice = await connect("alice", "v1.4", medium)
+    parameters = {"primary_ip": sbc, "username": USER, "password": PASSWORD, "transport": "http"}
+    report = read(await alice.post("/inventory/probe", probe_body(medium, **parameters)))
+    assert report["platform"] == "acme_sbc" and report["facts"]["softwareVersion"]
+    assert {str(each["ok"]).lower() for each in listed(report["findings"])} == {"true"}
+    assert int(report["elementTypes"]) > 10 and int(report["elements"]) > 5
+    assert str(report["capabilities"]["writes"]).lower() == "true"
+    parameters["password"] = "wr0ng-secret"
+    answer = await alice.post("/inventory/probe", probe_body(medium, **parameters))
+    findings = {each["step"]: each for each in listed(read(answer)["findings"])}
+    assert str(findings["login"]["ok"]).lower() == "false" and "ok" not in findings["schema"]
+    assert "wr0ng-secret" not in answer.text
+
+    device_id = await house.enrol("edge-a", sbc, transport="http")
+    refused_one = await alice.post("/inventory/probe", probe_body(medium, **parameters))
+    assert refused_one.status_code in (400, 409) and "edge-a" in refused_one.text
+    mona = await connect("mona", "v1.4", medium)
+    report = read(await mona.post(f"/inventory/deviceMgmt/devices/ID{device_id}/probe"))
+    assert int(report["elements"]) > 5
+    refused(await mona.post("/inventory/probe", probe_body(medium, **parameters)), 403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_bad_probes(house: House, connect: Connect, medium: str) -> None:
+    client = await connect("alice", "v1.4", medium)
+    answer = refused(await client.post("/inventory/probe"), 400, "INVALID_REQUEST")
+    assert "primary.ip" in answer["send"]
+    for body in (
+        probe_body(medium, "no_such_platform", primary_ip="192.0.2.9"),
+        probe_body(medium, primary_ip="not an address!"),
+        probe_body(medium, primary_ip="192.0.2.9", colour="red"),
+        probe_body(medium, username="ops"),
+        probe_body(medium),
+    ):
+        refused(await client.post("/inventory/probe", body), 400, "INVALID_REQUEST")
+    refused(await client.post("/inventory/deviceMgmt/devices/ID99/probe"), 404, "NOT_FOUND")

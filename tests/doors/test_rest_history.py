@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from opensdm.doors.rest.app import build_app
 from tests.acceptance.provisioning import until
-from tests.doors.conftest import Rest
+from tests.doors.conftest import Rest, client_of
 from tests.doors.provisioning_site import MEDIA, Provisioning, body, events, provisioning
 from tests.doors.wire import listed, members, read, refused
 
@@ -207,6 +208,21 @@ async def test_a_session_that_ends_ends_the_watching(site: Provisioning) -> None
     told = events(await watching)
     assert (told[-1]["event"], told[-1]["data"]["code"]) == ("error", "NOT_LOGGED_IN")
     refused(await polling, 401, "NOT_LOGGED_IN")
+    site.sbc.control({"job_delay_s": 0.01})
+    await over(client, task_id)
+
+
+async def test_a_server_that_stops_lets_go_of_those_who_wait(site: Provisioning) -> None:
+    client = await site.client("alice")
+    task_id = await begun(site, client, "left", job_delay_s=1)
+    async with client_of(build_app(site.house.gate, stopping=lambda: True)) as http:
+        other = Rest(http, "v1.4", "json")
+        other.token = client.token
+        began = asyncio.get_running_loop().time()
+        told = events(await other.get(f"{TASKS}/{task_id}/events?after=9999"))
+        shown = (await other.get(f"{TASKS}/{task_id}?after=9999&waitSeconds=30")).json()
+    assert (told, shown["state"]) == ([], "RUNNING")
+    assert asyncio.get_running_loop().time() - began < 5
     site.sbc.control({"job_delay_s": 0.01})
     await over(client, task_id)
 

@@ -1,7 +1,7 @@
 """The ground that operations are walked on: one laid-out store, copied for each test, and a virtual SBC.
 
-Alice holds `edge-a`, which stands in the group `West` and is loaded, and `spare`, which is not managed yet. Bob and
-the administrator staged a change on `edge-a` before she took it.
+Alice holds `edge-a`, which stands in the group `West` and is loaded, and `spare`, which is not managed yet; a push of
+hers is over. Bob and the administrator staged a change on `edge-a` before she took it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Ground:
     nf_id: int
     spare_id: int
     west_id: int
+    task_id: str
+    """Of a push of alice's that is over."""
 
 
 kept: Ground | None = None
@@ -82,6 +84,7 @@ async def _lay(directory: Path, box: Box) -> Ground:
         nf_id = (await house.do("alice", ShowDevice(device_id=device_id))).device.nf_id
         await house.do("alice", MoveNetworkFunction(nf_id=nf_id, parent_full_name="Home/West"))
         await house.do("alice", LoadConfiguration(device_id=device_id))
+        pushed = await house.do("alice", PushChanges(device_id=device_id, action=PushAction.SAVE_ACTIVATE))
         spare_id = await house.enrol("spare", "192.0.2.2")
         await house.do("alice", UnassignDevice(device_id=spare_id))
         for user in ("bob", "admin"):
@@ -91,7 +94,7 @@ async def _lay(directory: Path, box: Box) -> Ground:
             await house.do("alice", LockDevice(device_id=held, reason=REASON))
         tokens = {user: (await house.caller(user)).token or "" for user in USERS}
         tokens[OWNER_AGAIN] = (await house.caller("alice", "soap", again=True)).token or ""
-    return Ground(directory, box, tokens, device_id, nf_id, spare_id, west.group.group_id)
+    return Ground(directory, box, tokens, device_id, nf_id, spare_id, west.group.group_id, pushed.task_id)
 
 
 Act = Callable[[], Awaitable[Any]]

@@ -59,7 +59,7 @@ CUTS = {
     "epoch check": Cut(Gate, "_admit", "await self._check_epoch(run)", (f"{EPOCH}[ShowDevice]",)),
     "early look": Cut(Gate, "_admit", "if rule.kind is Kind.CHANGE and", (f"{FAULT}[ChangeCredentials]",)),
     "claim registration": Cut(Gate, "_admit", "if rule.claim is not Claim.NONE", (f"{RUNNING}[PushChanges]",)),
-    "end of claim": Cut(Gate, "_with_claim", "await self._writer.end", (f"{RUNNING}[ReadDeviceFacts]",)),
+    "end of claim": Cut(Gate, "_under_claim", "await self._writer.end", (f"{RUNNING}[ReadDeviceFacts]",)),
     "guard in the commit": Cut(
         Gate, "submit_guarded", "guard = ", (f"{LAST_LOCK}[AddElement]", f"{LAST_LOCK}[AssignDevice]"), "guard = None"
     ),

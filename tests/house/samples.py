@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from opensdm.core.element import Element
 from opensdm.core.errors import (
+    Conflict,
     DeviceLocked,
     Forbidden,
     InvalidRequest,
@@ -29,28 +30,41 @@ from opensdm.core.operations import (
     AddUser,
     ApplyBatch,
     AssignDevice,
+    BackUpDevice,
+    BackUpOnSchedule,
     BatchEdit,
     BatchVerb,
+    CancelTask,
     ChangeCredentials,
     ChangeDeviceGroup,
+    CheckSync,
+    CompareVersions,
     DeleteDeviceGroup,
     DeleteElement,
     DeleteNetworkFunction,
     DisableUser,
     DiscardChanges,
+    DraftElement,
     EnableUser,
+    ExportNetworkFunctions,
+    FunctionRow,
+    ImportNetworkFunctions,
     KeepHouse,
     Kind,
     ListAudit,
     ListCategories,
+    ListChangeSets,
     ListDeviceGroups,
     ListDevices,
     ListElements,
+    ListElementTypes,
     ListFunctionGroups,
     ListLockEvents,
     ListLocks,
     ListNetworkFunctions,
+    ListTasks,
     ListUsers,
+    ListVersions,
     LoadConfiguration,
     LockDevice,
     LockGroup,
@@ -60,21 +74,29 @@ from opensdm.core.operations import (
     Operation,
     OverrideLock,
     PollDevice,
+    PreviewPush,
+    ProbeDevice,
+    ProbeHost,
     PushAction,
     PushChanges,
     ReadDeviceFacts,
+    RebaseChanges,
+    RestoreVersion,
     RetrieveElement,
     Scope,
     SetPassword,
     ShowCategory,
     ShowDevice,
     ShowDeviceGroup,
+    ShowElementType,
     ShowFunctionGroup,
     ShowLock,
     ShowNetworkFunction,
     ShowPendingChanges,
     ShowServer,
     ShowSession,
+    ShowTask,
+    ShowVersion,
     UnassignDevice,
     UnlockDevice,
     UnlockGroup,
@@ -157,6 +179,28 @@ SAMPLES: Mapping[str, Sample] = {
     "SetPassword": lambda g, u: SetPassword(user_name="carol", password="An0ther-one"),
     "PollDevice": lambda g, u: PollDevice(device_id=g.device_id),
     "KeepHouse": lambda g, u: KeepHouse(),
+    "ListElementTypes": lambda g, u: ListElementTypes(device_id=g.device_id),
+    "ShowElementType": lambda g, u: ShowElementType(device_id=g.device_id, element_path="realmConfig"),
+    "DraftElement": lambda g, u: DraftElement(device_id=g.device_id, element_path="realmConfig"),
+    "ListChangeSets": lambda g, u: ListChangeSets(device_id=g.device_id),
+    "RebaseChanges": lambda g, u: RebaseChanges(device_id=g.device_id),
+    "PreviewPush": lambda g, u: PreviewPush(device_id=g.device_id),
+    "CheckSync": lambda g, u: CheckSync(device_id=g.device_id),
+    "ListVersions": lambda g, u: ListVersions(device_id=g.device_id),
+    "ShowVersion": lambda g, u: ShowVersion(device_id=g.device_id, number=1),
+    "CompareVersions": lambda g, u: CompareVersions(device_id=g.device_id, old=1),
+    "BackUpDevice": lambda g, u: BackUpDevice(device_id=g.device_id, comment=f"as {u} wishes"),
+    "BackUpOnSchedule": lambda g, u: BackUpOnSchedule(device_id=g.device_id),
+    "RestoreVersion": lambda g, u: RestoreVersion(device_id=g.device_id, number=1),
+    "ListTasks": lambda g, u: ListTasks(),
+    "ShowTask": lambda g, u: ShowTask(task_id=g.task_id),
+    "CancelTask": lambda g, u: CancelTask(task_id=g.task_id),
+    "ImportNetworkFunctions": lambda g, u: ImportNetworkFunctions(
+        rows=(FunctionRow(1, f"new-{u}", "Home", CATEGORY.name, TYPE, {"primary.ip": "192.0.2.77"}),), dry_run=True
+    ),
+    "ExportNetworkFunctions": lambda g, u: ExportNetworkFunctions(),
+    "ProbeHost": lambda g, u: ProbeHost(platform="acme_sbc", parameters={**ENROLMENT, "primary.ip": "127.0.0.1:9"}),
+    "ProbeDevice": lambda g, u: ProbeDevice(device_id=g.device_id),
 }
 
 FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
@@ -171,6 +215,9 @@ FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
     ),
     "LoadConfiguration": (lambda g, u: LoadConfiguration(device_id=g.spare_id), NotAssigned),
     "PushChanges": (lambda g, u: PushChanges(device_id=g.spare_id, action=PushAction.SAVE), NotAssigned),
+    "RestoreVersion": (lambda g, u: RestoreVersion(device_id=g.device_id, number=99), NotFound),
+    "BackUpDevice": (lambda g, u: BackUpDevice(device_id=g.spare_id), NotAssigned),
+    "RebaseChanges": (lambda g, u: RebaseChanges(device_id=g.device_id, change_set="a b"), InvalidRequest),
     "UnassignDevice": (lambda g, u: UnassignDevice(device_id=g.spare_id), NotAssigned),
     "AddElement": (lambda g, u: AddElement(device_id=g.device_id, element=realm("x y")), InvalidRequest),
     "UpdateElement": (lambda g, u: UpdateElement(device_id=g.device_id, element=realm("nowhere")), NotFound),
@@ -184,6 +231,13 @@ FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
     ),
 }
 """Requests with something else wrong, and what their sender hears who may work on the device."""
+
+
+def over(user: str) -> type[SdmError]:
+    """What cancelling alice's task, which is over, comes to: others have no business with it."""
+    master = granted(rights_of(user), Area.LOCK_OVERRIDE) >= Level.FULL
+    return Conflict if user == "alice" or master else Forbidden
+
 
 OWNER_MEETS: Mapping[str, type[SdmError]] = {"DeleteDeviceGroup": NotEmpty}
 """What stops alice herself: never the lock."""
@@ -215,9 +269,11 @@ def expected(name: str, user: str) -> type[SdmError] | None:
         return Forbidden
     if granted(rights_of(user), rule.area) < rule.level:
         return Forbidden
+    if name == "CancelTask":
+        return over(user)
     if user == "alice":
         return OWNER_MEETS.get(name)
-    if rule.kind is Kind.OBSERVE or rule.scope is Scope.SERVER:
+    if rule.kind is Kind.OBSERVE or rule.scope in (Scope.SERVER, Scope.HOST):
         return None
     return LOCK_FAMILY[name] if rule.kind is Kind.LOCK else DeviceLocked
 
@@ -228,7 +284,7 @@ def may_send(user: str, name: str) -> bool:
 
 
 def about_a_device(name: str) -> bool:
-    return REGISTRY[name].rule.scope is not Scope.SERVER
+    return REGISTRY[name].rule.scope not in (Scope.SERVER, Scope.HOST)
 
 
 def names(*kinds: Kind, about_devices: bool = False) -> list[str]:

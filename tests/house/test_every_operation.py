@@ -241,7 +241,7 @@ def paused(handler: Handler, begun: asyncio.Event, go_on: asyncio.Event) -> Hand
     return wait
 
 
-@pytest.mark.parametrize("name", [n for n in names() if REGISTRY[n].rule.claim is not Claim.NONE])
+@pytest.mark.parametrize("name", [n for n in names(about_devices=True) if REGISTRY[n].rule.claim is not Claim.NONE])
 async def test_running_work_is_marked_and_keeps_others_away(begin: Open, name: str) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     cls = REGISTRY[name]
@@ -270,7 +270,7 @@ async def test_running_work_is_marked_and_keeps_others_away(begin: Open, name: s
 
 # ------------------------------------------------------------------------------------ declarations
 
-PAST = re.compile(r"[a-z]+ed|made|read|set|shown|taken|overridden")
+PAST = re.compile(r"[a-z]+ed|kept|made|read|set|shown|taken|overridden")
 
 
 def test_every_operation_names_its_kind_its_tag_and_its_privilege() -> None:
@@ -282,7 +282,7 @@ def test_every_operation_names_its_kind_its_tag_and_its_privilege() -> None:
         assert len(parts) == 3 and all(re.fullmatch(r"[a-z]+", part) for part in parts), (name, rule.tag)
         assert PAST.fullmatch(parts[2]), f"the tag of {name} tells what happened: {rule.tag}"
         assert (rule.area is None) == (rule.kind in (Kind.PUBLIC, Kind.MACHINERY))
-        assert rule.reaches_device <= (rule.scope is Scope.DEVICE)
+        assert rule.reaches_device <= (rule.scope in (Scope.DEVICE, Scope.HOST))
 
 
 @pytest.mark.parametrize("name", names())
@@ -291,13 +291,15 @@ def test_the_devices_an_operation_is_about(ground: Ground, name: str) -> None:
     target = target_of(SAMPLES[name](ground, "bob"))
     numbers = {
         Scope.SERVER: (0, None),
+        Scope.HOST: (0, None),
         Scope.DEVICE: (ground.spare_id if name == "AssignDevice" else ground.device_id, None),
         Scope.NETWORK_FUNCTION: (ground.nf_id, None),
         Scope.FUNCTION_GROUP: (ground.nf_id, ground.nf_id),
         Scope.DEVICE_GROUP: (ground.west_id, None),
     }
-    assert target.scope is REGISTRY[name].rule.scope and not target.devices
-    assert (target.target_id, target.within) == numbers[target.scope]
+    scope = REGISTRY[name].rule.scope
+    assert target.scope is (Scope.SERVER if scope is Scope.HOST else scope) and not target.devices
+    assert (target.target_id, target.within) == numbers[scope]
 
 
 def test_what_every_kind_may_leave_behind() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from opensdm.core.errors import (
     DeviceBusy,
     DeviceLocked,
+    HouseRuleBroken,
     LockLost,
     NotFound,
     NotLoggedIn,
@@ -128,6 +129,17 @@ async def test_a_bug_ends_its_claim_and_leaves_the_device_uncertain(doing: Doing
     assert [row["result"] for row in walk.trail(caller)] == ["INTERNAL_ERROR"]
 
 
+async def test_only_the_servers_own_work_says_what_its_row_is_called(doing: Doing) -> None:
+    async def effect(transaction: Transaction) -> bool:
+        return True
+
+    walk = await doing(lambda work: work.commit(effect, found="device:drift:found"))
+    before = walk.everything()["device"]
+    with pytest.raises(HouseRuleBroken, match="the audit row of its own rule"):
+        await walk.do("alice", walk.push())
+    assert walk.everything()["device"] == before
+
+
 async def test_an_effect_that_fails_undoes_itself_and_is_told_once(doing: Doing) -> None:
     async def effect(transaction: Transaction) -> None:
         await transaction.configurations.discard_changes(3, 1)
@@ -139,7 +151,7 @@ async def test_an_effect_that_fails_undoes_itself_and_is_told_once(doing: Doing)
         await walk.house.gate.execute(caller, walk.push())
     after = walk.everything()
     assert walk.claims() == [("PushChanges", "ENDED")] and not walk.uncertain()
-    assert {name for name in after if after[name] != before[name]} == {"claim", "claim_device"}
+    assert {name for name in after if after[name] != before[name]} == {"claim", "claim_device", "task"}
     assert [row["result"] for row in walk.trail(caller)] == ["NOT_FOUND"]
 
 
@@ -171,8 +183,15 @@ class Sulking(Registry):
         return self
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Any) -> DeviceConnection:
-        connection: Any = self
+        connection: Any = SulkingConnection()
         return connection  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        return None
+
+
+class SulkingConnection:
+    learned: Mapping[str, str] = {}
 
     async def facts(self, permit: Any) -> DeviceFacts:
         return DeviceFacts("acme_sbc", "9.0", "edge-a", "active")
@@ -209,7 +228,7 @@ async def test_fenced_work_records_nothing(doing: Doing) -> None:
     with pytest.raises(LockLost, match=r"taken away by admin .*\(outage\)") as lost:
         await walk.house.gate.execute(caller, walk.push())
     now = walk.everything()
-    assert {name for name in now if now[name] != then[name]} == {"claim", "claim_device", "device_lock"}
+    assert {name for name in now if now[name] != then[name]} == {"claim", "claim_device", "device_lock", "task"}
     assert walk.claims() == [("PushChanges", "ENDED")] and walk.uncertain()
     assert [row["result"] for row in walk.trail(caller)] == ["LOCK_LOST"]
     assert [step.action for step in lost.value.next_steps] == ["LockDevice", "ListLockEvents"]

@@ -13,6 +13,7 @@ import pytest
 
 from opensdm.core.errors import DeviceLocked, Forbidden, HouseRuleBroken, LockLost, NotLoggedIn, SdmError
 from opensdm.core.identity import Area, Level
+from opensdm.core.lock import TakeLock
 from opensdm.core.operations import (
     REGISTRY,
     Claim,
@@ -279,9 +280,8 @@ async def test_a_part_of_a_composite_passes_the_front_door_as_the_same_caller(
 ) -> None:
     """A batch, a work order, a group action: each part is refused like a call of its own."""
     mine, alices = await house.enrol("edge-a"), await house.enrol("edge-b", "192.0.2.2:443")
-    plain = await open_house(house.url, house.key_file)
-    await plain.do("alice", LockDevice(device_id=alices))
-    await plain.close()
+    attackers.attack = lambda work: work.decide(TakeLock(work.actor, frozenset()))
+    await house.do("alice", LockDevice(device_id=alices))
 
     attackers.attack = lambda work: work.execute(OverrideLock(device_id=alices, reason="because"))
     with pytest.raises(Forbidden):

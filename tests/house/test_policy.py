@@ -16,6 +16,8 @@ from opensdm.core.operations import (
     LockGroup,
     Login,
     Operation,
+    PushAction,
+    PushChanges,
     ShowNetworkFunction,
 )
 from opensdm.gate.policy import advise, refusal, utc
@@ -167,6 +169,10 @@ def test_who_may_take_a_lock_away_is_told_how_and_nobody_else() -> None:
         (e.NotLoggedIn("x"), OPERATIONS[0], ["Login"]),
         (e.TooManyAttempts("x"), OPERATIONS[5], ["Login"]),
         (e.NotLoaded("x"), OPERATIONS[0], ["LoadConfiguration", "ShowPendingChanges"]),
+        (e.StaleConfiguration("x"), OPERATIONS[0], ["LoadConfiguration", "RebaseChanges"]),
+        (e.StaleConfiguration("x", base="copy"), OPERATIONS[0], ["RebaseChanges", "CheckSync"]),
+        (e.StaleConfiguration("x"), OPERATIONS[1], ["ShowSession"]),
+        (e.RebaseConflict("x"), OPERATIONS[0], ["CheckSync", "RebaseChanges"]),
         (e.NotAssigned("x"), OPERATIONS[0], ["AssignDevice", "ShowDevice"]),
         (e.NotFound("x"), OPERATIONS[0], ["ListDevices", "ShowSession"]),
         (e.NotFound("x"), OPERATIONS[1], ["ListNetworkFunctions", "ShowSession"]),
@@ -178,6 +184,12 @@ def test_who_may_take_a_lock_away_is_told_how_and_nobody_else() -> None:
 )
 def test_what_is_recommended(error: e.SdmError, operation: Operation, recommended: list[str]) -> None:
     assert actions(error, session("provisioners"), operation) == recommended
+
+
+def test_the_way_out_of_stale_stays_in_the_callers_change_set() -> None:
+    push = PushChanges(device_id=7, action=PushAction.SAVE_ACTIVATE, change_set="worker-1")
+    steps = advise(e.StaleConfiguration("x", base="copy"), session("provisioners"), push)
+    assert [step.arguments for step in steps] == [{"device_id": 7, "change_set": "worker-1"}] * 2
 
 
 def test_before_anybody_is_known_only_the_error_itself_counts() -> None:

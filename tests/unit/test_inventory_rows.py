@@ -13,13 +13,13 @@ from opensdm.core.inventory_operations import FunctionRow
 from opensdm.core.inventory_rows import COLUMNS, rows_from_csv, rows_from_objects, rows_to_csv, rows_to_objects
 from opensdm.core.results import ImportedRow, ImportReply
 
-TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 NAMES = st.sampled_from([t.name for t in DEVICE_PARAMETERS])
 ROWS = st.lists(
     st.builds(
-        FunctionRow, st.just(0), TEXT, st.none() | TEXT, TEXT, TEXT, st.dictionaries(NAMES, TEXT, max_size=6)
+        FunctionRow, st.just(0), TEXT, st.none() | TEXT, TEXT, TEXT, st.dictionaries(NAMES, TEXT, max_size=4)
     ),
-    max_size=8,
+    max_size=4,
 )  # fmt: skip
 
 

@@ -58,3 +58,11 @@ def test_damaged_key_files_are_refused_without_their_content(tmp_path: Path, con
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"secret\.key"):
         SecretBox.load(tmp_path / "secret.key")
+
+
+def test_digests_tell_contents_apart_and_need_the_key() -> None:
+    old, other = Fernet.generate_key(), Fernet.generate_key()
+    box = SecretBox([old])
+    assert box.digest(b"a") == SecretBox([other, old]).digest(b"a") != box.digest(b"b")
+    assert box.digest(b"a") != SecretBox([other]).digest(b"a")
+    assert len(box.digest(b"a")) == 20 and len(box.digest(b"a", 1)) == 1

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from opensdm.cli import locks, simulate, trail, users
+from opensdm.cli import devices, inventory, locks, simulate, trail, users
 from opensdm.cli.options import Data, Database, quiet_logs, settings
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(users.app, name="user")
+app.add_typer(devices.app, name="device")
+app.add_typer(inventory.app, name="inventory")
 app.add_typer(locks.app, name="lock")
 app.add_typer(simulate.app, name="simulate")
 app.command("audit")(trail.audit)

@@ -20,7 +20,11 @@ T = TypeVar("T")
 PATIENCE_S = 15.0
 """How long a command waits for a server that is just starting, or for another command."""
 ANSWER_TIMEOUT_S = 60.0
-HINTS = {"NOT_FOUND": "opensdm user list", "ALREADY_EXISTS": "opensdm user list", "UNAVAILABLE": None}
+LONG_TIMEOUT_S = 1800.0
+"""Of work that goes through many devices, or through all of a large one."""
+_USERS = frozenset({"AddUser", "DisableUser", "EnableUser", "SetPassword"})
+_HINTS = {"NOT_FOUND": "opensdm user list", "ALREADY_EXISTS": "opensdm user list"}
+_LOCK_HINTS = {"DEVICE_LOCKED": "opensdm lock list", "DEVICE_BUSY": "opensdm lock list"}
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -31,8 +35,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-def ask(settings: Settings, operation: str, **fields: Any) -> Any:
-    """Send one operation and answer its result as JSON values; CommandFailed when it was refused."""
+def ask(settings: Settings, operation: str, *, timeout_s: float = ANSWER_TIMEOUT_S, **fields: Any) -> Any:
+    """Send one operation and answer its result as JSON values; CommandFailed when it was refused.
+
+    A running server has `timeout_s` to answer.
+    """
     directory = DataDirectory(settings.data)
     if not directory.initialised:
         raise CommandFailed(
@@ -40,19 +47,20 @@ def ask(settings: Settings, operation: str, **fields: Any) -> Any:
         )
     chosen = {name: value for name, value in fields.items() if value is not None}
     request = json.dumps({"operation": operation, "fields": chosen}).encode() + b"\n"
-    reply = json.loads(_answer(directory, settings, request))
+    reply = json.loads(_answer(directory, settings, request, timeout_s))
     if error := reply.get("error"):
-        raise refused(error["code"], error["message"], HINTS.get(error["code"]))
+        hints = _HINTS if operation in _USERS else _LOCK_HINTS
+        raise refused(error["code"], error["message"], hints.get(error["code"]))
     return reply["result"]
 
 
-def _answer(directory: DataDirectory, settings: Settings, request: bytes) -> bytes:
+def _answer(directory: DataDirectory, settings: Settings, request: bytes, timeout_s: float) -> bytes:
     until = time.monotonic() + PATIENCE_S
     while True:
         connection = directory.connect_console()
         if connection is not None:
             with connection:
-                return _exchange(connection, request)
+                return _exchange(connection, request, timeout_s)
         try:
             return run(_in_process(settings, request))
         except DirectoryInUse:
@@ -62,8 +70,8 @@ def _answer(directory: DataDirectory, settings: Settings, request: bytes) -> byt
         time.sleep(0.1)
 
 
-def _exchange(connection: socket.socket, request: bytes) -> bytes:
-    connection.settimeout(ANSWER_TIMEOUT_S)
+def _exchange(connection: socket.socket, request: bytes, timeout_s: float) -> bytes:
+    connection.settimeout(timeout_s)
     answer = bytearray()
     try:
         connection.sendall(request)

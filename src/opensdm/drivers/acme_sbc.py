@@ -20,13 +20,14 @@ from opensdm.core.ports import Capabilities, DeviceFacts, ElementEdit
 from opensdm.drivers.acme_edits import ELEMENTS, requests_for
 from opensdm.drivers.acme_elements import Translator, build_schema
 from opensdm.drivers.acme_http import Answer, Params, struck_out, words
-from opensdm.drivers.acme_kept import KeptUnits
+from opensdm.drivers.acme_kept import KeptUnit, KeptUnits
 from opensdm.drivers.acme_left import LeftSession, SessionNotes
 from opensdm.drivers.acme_session import ACTIVE_ROLES, UnitSession
 from opensdm.drivers.acme_units import Units
 from opensdm.drivers.acme_xml import JobState
 from opensdm.drivers.base import PermitGuard
 from opensdm.drivers.names import Definition, load_definition
+from opensdm.drivers.pool import Pool
 
 WRITE_LIMIT_S = 15.0
 JOB_LIMIT_S = 180.0
@@ -48,9 +49,9 @@ class AcmeSbcDriver:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, definition: Definition | None = None) -> None:
+    def __init__(self, definition: Definition | None = None, pool: Pool[KeptUnit] | None = None) -> None:
         self._definition = definition or load_definition("acme_sbc")
-        self._kept = KeptUnits()
+        self._kept = KeptUnits(pool)
         self.platform = self._definition.platform
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Verifier) -> AcmeSbcConnection:

@@ -51,8 +51,14 @@ class PermitGuard:
         self.writing(permit)
         await self._verifier.note_session(permit, self.device_id, note)
 
-    async def step(self, permit: Permit[Write], limit_s: float, send: Callable[[float], Awaitable[T]]) -> T:
-        """Run one southbound write as one step.
+    async def step(
+        self,
+        permit: Permit[Write],
+        limit_s: float,
+        send: Callable[[float], Awaitable[T]],
+        send_within_s: float = SEND_WITHIN_S,
+    ) -> T:
+        """Run one southbound write as one step; a write of many lines may take longer to leave than one of one.
 
         `send` gets the instant of `time.monotonic()` before which its request must leave; it returns whatever the
         device answered, a refusal too, and raises only when the device did not answer. That leaves the step open,
@@ -63,7 +69,7 @@ class PermitGuard:
         async with self._verifier.step(permit, self.device_id, limit_s) as window:
             try:
                 async with asyncio.timeout(limit_s):
-                    return await send(min(window.send_before, begun + SEND_WITHIN_S))
+                    return await send(min(window.send_before, begun + send_within_s))
             except NotSent as unsent:
                 failure = unsent.failure
                 if time.monotonic() < self._unsettled_until:

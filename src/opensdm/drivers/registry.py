@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.ports import Driver
 from opensdm.drivers.acme_sbc import AcmeSbcDriver
 from opensdm.drivers.netconf import NetconfDriver
-from opensdm.drivers.pool import KeepsTransports
+from opensdm.drivers.pool import KeepsTransports, Pool
+from opensdm.drivers.ssh_cli import ssh_cli_drivers
+
+
+def all_drivers(pool: Pool[Any] | None = None) -> tuple[Driver, ...]:
+    """One of each that comes with the program; with `pool` they share its bound on open connections."""
+    return AcmeSbcDriver(pool=pool), NetconfDriver(pool), *ssh_cli_drivers(pool)
 
 
 class Registry:
     """The drivers this installation has: the given ones, or all that come with the program."""
 
     def __init__(self, drivers: Iterable[Driver] | None = None) -> None:
-        chosen: Iterable[Driver] = (AcmeSbcDriver(), NetconfDriver()) if drivers is None else drivers
+        chosen: Iterable[Driver] = all_drivers() if drivers is None else drivers
         self._drivers: dict[str, Driver] = {driver.platform: driver for driver in chosen}
 
     def driver(self, platform: str) -> Driver:

@@ -97,6 +97,11 @@ class Gate:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any operation but a look is under way."""
+        return bool(self._tasks)
+
     async def drain(self, timeout_s: float) -> int:
         """Wait for running operations, and late ends of claims, before a stop; answers how many were left."""
         left = self._tasks | self._writer.late

@@ -60,7 +60,7 @@ async def load_configuration(operation: LoadConfiguration, work: Work) -> Device
         await transaction.configurations.set_drift(device_id, None)
         await transaction.inventory.set_polled(device_id, reachable=True, facts=facts, error=None)
         await transaction.inventory.set_operation(device_id, last_operation="Load", status=status)
-        return await shown(transaction, device_id, work.session.user_id)
+        return await shown(transaction, device_id, work.session.user_id, own_work=True)
 
     return await work.commit(effect)
 

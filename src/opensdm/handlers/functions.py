@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from opensdm.core.enrolment import ADDRESSES, check_pair, checked_changes, parameter_types
 from opensdm.core.errors import Conflict, InvalidRequest, NotFound
-from opensdm.core.inventory import CATEGORIES, HOME_GROUP_NAME, Device, DeviceGroup, wire_id
+from opensdm.core.inventory import CATEGORIES, HOME_GROUP_NAME, Device, DeviceGroup, NetworkFunction, wire_id
 from opensdm.core.operations import (
     AddNetworkFunction,
     ChangeCredentials,
@@ -47,7 +47,10 @@ async def list_network_functions(operation: ListNetworkFunctions, work: Work) ->
 
 
 async def show_network_function(operation: ShowNetworkFunction, work: Work) -> FunctionShown:
-    return await work.read(lambda tx: _function_shown(tx, operation.nf_id))
+    async def query(tx: Transaction) -> FunctionShown:
+        return await _function_shown(tx, await tx.inventory.function(operation.nf_id))
+
+    return await work.read(query)
 
 
 async def list_function_groups(operation: ListFunctionGroups, work: Work) -> Listing[GroupShown]:
@@ -75,7 +78,7 @@ async def add_network_function(operation: AddNetworkFunction, work: Work) -> Fun
         function = await tx.inventory.add_function(
             new.nf_name, parent.group_id, new.category.name, new.type_name, new.devices
         )
-        return await _function_shown(tx, function.nf_id)
+        return await _function_shown(tx, function)
 
     return await work.commit(effect)
 
@@ -84,7 +87,7 @@ async def move_network_function(operation: MoveNetworkFunction, work: Work) -> F
     async def effect(tx: Transaction) -> FunctionShown:
         parent = await tx.inventory.group_named(operation.parent_full_name)
         await tx.inventory.move_function(operation.nf_id, parent.group_id)
-        return await _function_shown(tx, operation.nf_id)
+        return await _function_shown(tx, await tx.inventory.function(operation.nf_id))
 
     return await work.commit(effect)
 
@@ -122,10 +125,9 @@ def _check_fits(changes: Mapping[str, str], device: Device, group: DeviceGroup, 
     check_pair(changes.get("primary.ip", device.ip), changes.get("secondary.ip", now.get("secondary.ip")))
 
 
-async def _function_shown(tx: Transaction, nf_id: int) -> FunctionShown:
-    function = await tx.inventory.function(nf_id)
-    groups = await tx.inventory.function_groups(nf_id)
-    return FunctionShown(function, tuple(groups), tuple(await tx.inventory.devices_in(nf_id)))
+async def _function_shown(tx: Transaction, function: NetworkFunction) -> FunctionShown:
+    groups = await tx.inventory.function_groups(function.nf_id)
+    return FunctionShown(function, tuple(groups), tuple(await tx.inventory.devices_in(function.nf_id)))
 
 
 async def _group_of(tx: Transaction, nf_id: int, group_id: int) -> DeviceGroup:

@@ -89,18 +89,21 @@ def by_key(schema: Schema, elements: Iterable[Element]) -> dict[Key, Element]:
 # ------------------------------------------------------------------------------------------- devices
 
 
-async def shown(transaction: Transaction, device_id: int, user_id: int) -> DeviceShown:
-    """A managed device as its caller sees it."""
-    (one,) = await all_shown(transaction, [await transaction.inventory.device(device_id)], user_id)
+async def shown(transaction: Transaction, device_id: int, user_id: int, *, own_work: bool = False) -> DeviceShown:
+    """A managed device as its caller sees it; with `own_work` as it will be once the asking operation is over."""
+    device = await transaction.inventory.device(device_id)
+    (one,) = await all_shown(transaction, [device], user_id, own_work=own_work)
     return one
 
 
-async def all_shown(transaction: Transaction, devices: Sequence[Device], user_id: int) -> tuple[DeviceShown, ...]:
+async def all_shown(
+    transaction: Transaction, devices: Sequence[Device], user_id: int, *, own_work: bool = False
+) -> tuple[DeviceShown, ...]:
     """Devices as their caller sees them, in a fixed number of queries."""
     ids = [device.device_id for device in devices]
     staged = await transaction.configurations.staged_keys(user_id, ids)
     drifts = await transaction.configurations.drifts(ids)
-    activity = await transaction.inventory.activity(ids)
+    activity = {} if own_work else await transaction.inventory.activity(ids)
     answer = []
     for device in devices:
         keys, drift = staged.get(device.device_id, frozenset()), drifts.get(device.device_id)

@@ -138,7 +138,7 @@ def _offered(platform: str, capabilities: Capabilities) -> str:
     """What the platform can be asked for, and what not."""
     words = [(_WORDS[f.name], getattr(capabilities, f.name)) for f in fields(capabilities) if f.name in _WORDS]
     has, lacks = [w for w, there in words if there], [w for w, there in words if not there]
-    return f"{platform} has: {', '.join(has) or 'nothing'}" + (f"; it has not: {', '.join(lacks)}" if lacks else "")
+    return f"{platform} has: {', '.join(has) or 'nothing'}" + (f"; without: {', '.join(lacks)}" if lacks else "")
 
 
 HANDLERS_HERE = {ProbeHost: probe_host, ProbeDevice: probe_device}

@@ -25,7 +25,7 @@ async def serve(
     standby: tuple[str, int] | None = None,
     elements: Mapping[str, int] | None = None,
 ) -> None:
-    """Run one virtual SBC until SIGTERM or SIGINT; prints `virtual-sbc: listening on URL` once it listens.
+    """Run one virtual SBC until SIGTERM or SIGINT; prints `virtual-sbc: listening on URL` once it does.
 
     `standby` is where a second unit listens that is its HA pair's other half, and keeps no state file. `elements`:
     so many made-up elements of each type; raises ValueError where that cannot be done.
@@ -51,7 +51,8 @@ async def serve(
         for simulator, where, port_there in units:
             bound, bound_port = await simulator.start(where, port_there)
             shown = f"[{bound}]" if ":" in bound else bound
-            print(f"virtual-sbc: listening on {'http' if plain_http else 'https'}://{shown}:{bound_port}", flush=True)
+            what = "listening" if simulator is units[0][0] else "standby listening"
+            print(f"virtual-sbc: {what} on {'http' if plain_http else 'https'}://{shown}:{bound_port}", flush=True)
         await ended.wait()
     finally:
         for simulator, _, _ in units:

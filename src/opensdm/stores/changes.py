@@ -26,6 +26,8 @@ class Changes:
     def add(self, decision: Decision) -> None:
         self.locks.update((row.device_id, row) for row in decision.locks)
         for claim in decision.claims:
+            if not claim.tickets:
+                continue  # of a host that is no device: it bars nobody, and its end would not find it again
             fresh = getattr(decision.answer, "claim", None) is claim or claim.claim_id in self.new_claims
             (self.new_claims if fresh else self.claims)[claim.claim_id] = claim
         self.events.extend(decision.events)
@@ -51,8 +53,7 @@ class Changes:
                 for c in self.new_claims.values()
                 for d, t in c.tickets.items()
             ]
-            if tickets:
-                await connection.execute(statements.INSERT_CLAIM_DEVICE, tickets)
+            await connection.execute(statements.INSERT_CLAIM_DEVICE, tickets)
         if self.claims:
             await self._write_claims(connection, now_us)
         if self.events:

@@ -89,6 +89,15 @@ def open_database(url: str, secrets: SecretBox) -> Database:
     raise InvalidRequest("a database URL starts with sqlite:/// or postgresql://")
 
 
+async def look(database: Database, sql: str, **values: object) -> list[Any]:
+    """Rows as the database itself holds them, past the repositories; for contract suites, which prove those."""
+
+    async def work(connection: Connection) -> list[Any]:
+        return list((await connection.execute(text(sql), values)).all())
+
+    return await database.query(work)
+
+
 @asynccontextmanager
 async def savepoint(connection: Connection) -> AsyncIterator[None]:
     """Undo what happens inside, alone, when it raises."""

@@ -5,6 +5,7 @@ A test module makes a class of a suite and gives it a fixture: `store`, of type 
 """
 
 from opensdm.testing.configurations import ConfigurationContract
+from opensdm.testing.devices import ReachContract
 from opensdm.testing.driver import DriverContract
 from opensdm.testing.driver_bench import DriverBench
 from opensdm.testing.driver_reading import LoadOnlyContract, ReadingContract
@@ -12,6 +13,8 @@ from opensdm.testing.identity import IdentityContract
 from opensdm.testing.inventory import InventoryContract
 from opensdm.testing.locks import LockContract
 from opensdm.testing.store import OpenStore, open_store
+from opensdm.testing.tasks import TaskContract
+from opensdm.testing.versions import VersionContract
 
 __all__ = [
     "DriverBench",
@@ -24,5 +27,8 @@ __all__ = [
 ]
 
 
-class StoreContract(InventoryContract, IdentityContract, ConfigurationContract, LockContract):
+class StoreContract(
+    InventoryContract, ReachContract, IdentityContract, ConfigurationContract, VersionContract, TaskContract,
+    LockContract,
+):  # fmt: skip
     """All that is asked of a store, aggregate by aggregate."""

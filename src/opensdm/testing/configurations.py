@@ -1,9 +1,9 @@
-"""What is asked of `ConfigurationStore`."""
+"""What is asked of `ConfigurationStore`, but for versions."""
 
 from __future__ import annotations
 
 from opensdm.core.element import AttributeType, Element, ElementType, Schema
-from opensdm.core.staging import PendingChange
+from opensdm.core.staging import ChangeSet, PendingChange
 from opensdm.testing.store import NOTE, OpenStore
 
 REALM = Element(
@@ -72,3 +72,42 @@ class ConfigurationContract:
         assert await store.write(lambda tx: tx.configurations.discard_changes(bob.user_id, first)) == 0
         assert await store.write(lambda tx: tx.configurations.discard_changes(alice.user_id, first)) == 2
         assert await changes(alice.user_id) == []
+
+    async def test_change_sets_are_apart_from_one_another(self, store: OpenStore) -> None:
+        alice, bob = await store.add_user("alice"), await store.add_user("bob")
+        devices = [(await store.add_device(f"edge-{n}", f"192.0.2.{n}")).device_id for n in (1, 2, 3)]
+        first, second, third = devices
+        created = PendingChange("realmConfig", ("core",), None, REALM, 10)
+        other = PendingChange("realmConfig", ("core",), None, NARROWER, 20)
+        single = PendingChange("sipConfig", (), NARROWER, None, 5)
+
+        async def put(device_id: int, change: PendingChange, change_set: str) -> None:
+            await store.write(lambda tx: tx.configurations.put_change(alice.user_id, device_id, change, change_set))
+
+        async def sets(device_id: int) -> list[ChangeSet]:
+            return await store.read(lambda tx: tx.configurations.change_sets(alice.user_id, device_id))
+
+        await put(first, created, "")
+        await put(first, other, "b-night")
+        await put(first, single, "b-night")
+        await put(first, single, "B")
+        await put(second, single, "b-night")
+        assert await store.read(lambda tx: tx.configurations.changes(alice.user_id, first)) == [created]
+        named = await store.read(lambda tx: tx.configurations.changes(alice.user_id, first, "b-night"))
+        assert named == [single, other]
+        assert await sets(first) == [
+            ChangeSet("", 1, 10, 10), ChangeSet("B", 1, 5, 5), ChangeSet("b-night", 2, 5, 20),
+        ]  # fmt: skip
+        assert await sets(third) == []
+        keys = await store.read(lambda tx: tx.configurations.staged_keys(alice.user_id, devices))
+        assert keys == {
+            first: {("realmConfig", ("core",)), ("sipConfig", ())}, second: {("sipConfig", ())}, third: frozenset(),
+        }  # fmt: skip
+        assert await store.read(lambda tx: tx.configurations.staged_keys(bob.user_id, [first])) == {first: frozenset()}
+        assert await store.write(lambda tx: tx.configurations.discard_changes(alice.user_id, first)) == 1
+        assert [each.name for each in await sets(first)] == ["B", "b-night"]
+        changed = await store.read(lambda tx: tx.configurations.devices_with_changes(alice.user_id, devices))
+        assert changed == {first, second}
+        await put(first, PendingChange("sipConfig", (), NARROWER, NARROWER, 30), "b-night")
+        left = await store.read(lambda tx: tx.configurations.changes(alice.user_id, first, "b-night"))
+        assert left == [other]

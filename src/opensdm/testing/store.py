@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import text
-
 from opensdm.core.identity import User
 from opensdm.core.inventory import Device
 from opensdm.core.lock import Actor, Answer, Request
@@ -17,7 +15,7 @@ from opensdm.core.operations import Scope
 from opensdm.core.ports import Effect, NewDevice, Transaction
 from opensdm.core.submission import AuditDraft, Submission, Target
 from opensdm.core.versions import Source, VersionNote
-from opensdm.stores.database import Connection, Database, open_database
+from opensdm.stores.database import Connection, Database, look, open_database
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.recovery import recover
 from opensdm.stores.schema import migrate
@@ -53,11 +51,7 @@ class OpenStore:
 
     async def rows(self, sql: str, **values: object) -> list[Any]:
         """What the database itself holds, beside the repositories."""
-
-        async def work(connection: Connection) -> list[Any]:
-            return list((await connection.execute(text(sql), values)).all())
-
-        return await self.database.query(work)
+        return await look(self.database, sql, **values)
 
     async def restart(self) -> None:
         """A new run of the node on the same database, with the keys read from their file."""

@@ -33,7 +33,7 @@ from opensdm.doors.rest.errors import ErrorReply, Exchange, answer, answer_bug, 
 from opensdm.doors.rest.extensions import ERROR
 from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_medium, reply_medium
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
-from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find
+from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find, never
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.gate import Caller, Gate
 
@@ -64,9 +64,9 @@ _EPOCH = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MINIMAL = re.compile(r"(?:^|,)\s*return\s*=\s*\"?minimal\"?\s*(?:[,;]|$)", re.IGNORECASE)
 
 
-def build_app(gate: Gate, settings: RestSettings | None = None) -> App:
-    """The application; the server may add routes of its own beside `/rest`."""
-    door = _Door(gate, settings or RestSettings())
+def build_app(gate: Gate, settings: RestSettings | None = None, stopping: Callable[[], bool] = never) -> App:
+    """The application; the server may add routes of its own beside `/rest`. Once it is `stopping`, nobody waits on."""
+    door = _Door(gate, settings or RestSettings(), stopping)
     app: App = _PromptApp(middleware=[door])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
@@ -119,9 +119,10 @@ class _Path:
 class _Door:
     """What all paths share: how a request becomes a `Call`, and how whatever comes of it is written."""
 
-    def __init__(self, gate: Gate, settings: RestSettings) -> None:
+    def __init__(self, gate: Gate, settings: RestSettings, stopping: Callable[[], bool]) -> None:
         self.gate = gate
         self.settings = settings
+        self.stopping = stopping
 
     # ---------------------------------------------------------------------------------- serving
 
@@ -170,6 +171,7 @@ class _Door:
             text=text,
             wanted=exchange.wanted,
             last_event_id=req.get_header("Last-Event-ID"),
+            stopping=self.stopping,
         )
 
     async def _values(

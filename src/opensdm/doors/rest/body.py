@@ -7,18 +7,19 @@ from typing import Any
 
 import falcon.asgi
 
+from opensdm.core.errors import MalformedBody
 from opensdm.doors.errors import UnsupportedMedia
 from opensdm.doors.http import check_coding
 from opensdm.doors.rest.media import OWN_VERSION, Medium, Unsupported, Version, request_medium, text_type
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.doors.rest.shapes import Shape
-from opensdm.doors.xml import require_utf8
+from opensdm.doors.xml import is_carriable, require_utf8
 
 
 def body_text(req: falcon.asgi.Request, body: bytes, read: tuple[str, ...]) -> str | None:
     """A body in one of the types that are read besides XML and JSON; None for any other.
 
-    Raises UnsupportedMedia, WrongCharset.
+    Raises UnsupportedMedia, WrongCharset, MalformedBody for control characters.
     """
     found = text_type(req.content_type, read)
     if found is None:
@@ -27,7 +28,11 @@ def body_text(req: falcon.asgi.Request, body: bytes, read: tuple[str, ...]) -> s
     if isinstance(found, Unsupported):
         raise UnsupportedMedia(found.message)
     require_utf8(body)
-    return body.decode("utf-8-sig")
+    text = body.decode("utf-8-sig")
+    if not is_carriable(text):
+        line = next(n for n, each in enumerate(text.split("\n"), start=1) if not is_carriable(each))
+        raise MalformedBody(f"the body holds control characters at line {line}", line=line)
+    return text
 
 
 def body_medium(req: falcon.asgi.Request, body: bytes, version: Version) -> Medium:

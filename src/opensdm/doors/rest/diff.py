@@ -66,7 +66,8 @@ def _walk(element: Element, secrets: Secrets, indent: str) -> Iterator[str]:
     """The element as an outline, two columns deeper at each level."""
     yield f"{indent}{element.path.rpartition('/')[2]}"
     for name, value in element.attributes.items():
-        yield f"{indent}  {name}: {_one_line(value)}{' (changed)' if _secret_changed(element, name, secrets) else ''}"
+        shown = f" {_one_line(value)}" if value else ""
+        yield f"{indent}  {name}:{shown}{' (changed)' if _secret_changed(element, name, secrets) else ''}"
     for child in element.children:
         yield from _walk(child, secrets, indent + "  ")
 

@@ -28,6 +28,11 @@ BASE = "/rest"
 _WIRE_ID = re.compile(r"ID([1-9][0-9]{0,17})", re.ASCII)
 
 
+def never() -> bool:
+    """For servers that end without a word."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What goes back: a status, a resource with its shape or nothing, and headers beyond those of every reply.
@@ -70,8 +75,9 @@ class Call:
 
     `epoch`: the fencing token of the `Lock-Epoch` header or the body, from v1.4 on. `minimal`: the caller prefers
     no body in the reply. `medium`: the type an example body in an error is shown in. `text`: a body that is neither
-    XML nor JSON but one of the types the endpoint reads besides; `body` is empty then. `wanted`: the type among those
-    the endpoint offers besides XML and JSON that the caller asked for. `last_event_id`: where a stream is to go on.
+    XML nor JSON but one of the types the endpoint reads besides; `body` is empty then. `wanted`: the type among
+    those the endpoint offers besides XML and JSON that the caller asked for. `last_event_id`: where a stream is to
+    go on. `stopping`: whether the server is, so that whoever waits is let go.
     """
 
     gate: Gate
@@ -89,6 +95,7 @@ class Call:
     text: str | None = None
     wanted: str | None = None
     last_event_id: str | None = None
+    stopping: Callable[[], bool] = never
 
     @property
     def own(self) -> bool:

@@ -6,6 +6,7 @@ Whoever waits here looks again and again through the gate: a session that ends, 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -30,8 +31,9 @@ EVENT_STREAM = "text/event-stream"
 MAX_WAIT_S = 30
 LOOK_EVERY_S = 0.25
 STREAM_S = 3600.0
-"""A stream ends after this long at the latest; the client asks again from where it was."""
+"""A stream ends after this long at the latest, or with the server; the client asks again from where it was."""
 DONE = "done"
+_EVENT_ID = re.compile(rf"([0-9]{{1,10}})(-{DONE})?", re.ASCII)
 _OWN = Form(own=True)
 
 
@@ -50,7 +52,7 @@ async def show_task(call: Call) -> Reply:
     while True:
         shown = await _look(call, after)
         left_s = until - time.monotonic()
-        if shown.progress or _over(shown) or left_s <= 0:
+        if shown.progress or _over(shown) or left_s <= 0 or call.stopping():
             return Reply.of(history_shapes.TASK, task_shown(shown))
         await asyncio.sleep(min(LOOK_EVERY_S, left_s))
 
@@ -79,7 +81,7 @@ async def _events(call: Call, shown: TaskShown, after: int) -> AsyncIterator[SSE
         if _over(shown):
             yield _event(DONE, f"{after}-{DONE}", history_shapes.TASK, task(shown.task))
             return
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or call.stopping():
             return
         if time.monotonic() - silent_since >= call.settings.heartbeat_s:
             yield None
@@ -109,12 +111,13 @@ def _over(shown: TaskShown) -> bool:
 
 def _position(call: Call) -> tuple[int, bool]:
     """The number of the last event the client has, and whether it has heard of the end."""
-    last, _, done = (call.last_event_id or "").strip().partition("-")
+    last = (call.last_event_id or "").strip()
     if not last:
         return number(call, "after") or 0, False
-    if not (last.isascii() and last.isdigit() and len(last) <= 10 and done in ("", DONE)):
+    found = _EVENT_ID.fullmatch(last)
+    if found is None:
         raise InvalidRequest("Last-Event-ID: expected an id that came with an event", field="Last-Event-ID")
-    return int(last), done == DONE
+    return int(found[1]), found[2] is not None
 
 
 def _event(name: str, event_id: str, shape: Shape, values: dict[str, object]) -> SSEvent:

@@ -14,7 +14,7 @@ from opensdm.core.rebase import Clash, Rebased, rebase
 from opensdm.core.results import ChangesShown, RebaseReply
 from opensdm.core.staging import ChangeSet, PendingChange, check_set_name
 from opensdm.handlers.aside import aside
-from opensdm.handlers.loaded import changed_types, loaded
+from opensdm.handlers.loaded import Loaded, changed_types, loaded, still
 from opensdm.handlers.staleness import MAX_DIFFERENCES, named
 
 
@@ -59,14 +59,25 @@ async def rebase_changes(operation: RebaseChanges, work: Work) -> RebaseReply:
     """
     user_id, device_id, change_set = work.session.user_id, operation.device_id, operation.change_set
 
-    async def effect(transaction: Transaction) -> tuple[Rebased, Schema]:
-        view = await loaded(transaction, device_id, user_id, change_set, changed_types)
+    async def view(transaction: Transaction) -> Loaded:
+        return await loaded(transaction, device_id, user_id, change_set, changed_types)
+
+    def make(view: Loaded) -> Rebased:
         done = rebase(view.schema, view.configuration.elements, view.changes, operation.prefer)
         if done.clashes and operation.prefer is Prefer.NONE:
             raise _conflict(done.clashes)
+        return done
+
+    seen = await work.read(view)
+    made = await aside(make, seen)
+
+    async def effect(transaction: Transaction) -> tuple[Rebased, Schema]:
+        known = await still(transaction, seen, user_id, change_set)
+        base = seen if known else await view(transaction)
+        done = made if known else make(base)
         for change in (*done.dropped, *done.changes):
             await transaction.configurations.put_change(user_id, device_id, change, change_set)
-        return done, view.schema
+        return done, base.schema
 
     done, schema = await work.commit(effect)
     return RebaseReply(tuple(shown_change(schema, c) for c in done.changes), done.clashes, len(done.dropped))

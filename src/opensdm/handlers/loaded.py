@@ -77,6 +77,16 @@ async def loaded(
     return Loaded(device, configuration, schema, changes)
 
 
+async def still(transaction: Transaction, view: Loaded, user_id: int, change_set: str = "") -> bool:
+    """Whether what was read before is so yet: found out cheaply, for work done between a read and its write."""
+    device = await managed_device(transaction, view.device.device_id)
+    then = view.device
+    if (device.loaded_version, device.software_version) != (then.loaded_version, then.software_version):
+        return False
+    changes = await transaction.configurations.changes(user_id, device.device_id, change_set)
+    return tuple(changes) == view.changes
+
+
 def changed_types(schema: Schema, changes: Sequence[PendingChange]) -> tuple[str, ...]:
     """The types that changes are about, as `loaded` takes them."""
     return tuple(dict.fromkeys(change.path for change in changes))

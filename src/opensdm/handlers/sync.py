@@ -12,6 +12,7 @@ from opensdm.core.errors import DeviceFault, SdmError, StaleConfiguration
 from opensdm.core.operations import CheckSync, Prefer, PreviewPush
 from opensdm.core.ports import DeviceConnection, ElementEdit, Work
 from opensdm.core.rebase import Clash, rebase
+from opensdm.core.references import types_concerned
 from opensdm.core.results import PushPreview, SyncReport
 from opensdm.core.staging import PendingChange
 from opensdm.handlers.aside import aside
@@ -96,7 +97,8 @@ def _other_software(view: Loaded, runs: str) -> StaleConfiguration:
 
 async def preview_push(operation: PreviewPush, work: Work) -> PushPreview:
     """What would be sent, and what stands in its way as far as can be told without writing."""
-    view = await work.read(lambda tx: loaded(tx, operation.device_id, work.session.user_id, operation.change_set))
+    user_id, change_set = work.session.user_id, operation.change_set
+    view = await work.read(lambda tx: loaded(tx, operation.device_id, user_id, change_set, types_concerned))
     changes = to_send(view, operation.action)
     preview = PushPreview(
         True,

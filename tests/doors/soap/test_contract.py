@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
 from opensdm.core.errors import InvalidRequest
+from opensdm.core.operations import REGISTRY
 from opensdm.doors.soap import contract
 from opensdm.doors.soap.app import ANSWERS, check_answers
 from opensdm.doors.soap.names import SERVICES, load_names
@@ -22,6 +24,25 @@ def test_the_wsdl_and_its_schema_name_the_same_operations(service: str) -> None:
     bound = [each.get("name") for each in root.findall(f"{WSDL}binding/{WSDL}operation")]
     declared = [m.name for found in contract.messages().values() for m in found if m.service == service]
     assert sorted(x or "" for x in ported) == sorted(x or "" for x in bound) == sorted(declared)
+
+
+def test_every_operation_is_described_and_no_other() -> None:
+    page = (Path(__file__).parents[3] / "docs/soap.md").read_text()
+    sections = re.findall(r"^### (\w+MgmtIF)\n(.*?)(?=^#)", page, re.MULTILINE | re.DOTALL)
+    described = {
+        (service, name)
+        for service, text in sections
+        for row in re.findall(r"^\| (`[^|]*`) \|", text, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    published = {(m.service, m.name) for found in contract.messages().values() for m in found}
+    assert described == published - {("ConfigMgmtIF", "deleteUserChanges")}
+
+
+def test_the_operations_it_names_exist() -> None:
+    page = (Path(__file__).parents[3] / "docs/soap.md").read_text()
+    named = set(re.findall(r"`((?:[A-Z][a-z]+){2,})`", page)) - {"WSConfigElement"}
+    assert {name for name in named if name not in REGISTRY} == set()
 
 
 def test_an_operation_that_nothing_answers_does_not_import() -> None:

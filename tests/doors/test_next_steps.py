@@ -16,6 +16,8 @@ from opensdm.core.identity import DEFAULT_RIGHTS, Session
 from opensdm.core.lock import Blocker
 from opensdm.core.operations import (
     REGISTRY,
+    BatchEdit,
+    BatchVerb,
     DeleteNetworkFunction,
     FunctionRow,
     Kind,
@@ -127,6 +129,7 @@ ARGUMENTS = {
     "type_name": "Device", "element": Element("realmConfig", {"id": "r'1"}), "element_path": "realmConfig",
     "number": 3, "old": 3, "task_id": "T9", "platform": "acme_sbc", "parameters": {"password": "s3cret"},
     "rows": (FunctionRow(1, "n", None, "c", "t", {"password": "s3cret"}),),
+    "edits": (BatchEdit(BatchVerb.ADD, Element("realmConfig", {"id": "r'1"})),),
     "action": PushAction.SAVE, "reason": 'he said "no"\n', "group": "monitors",
 }  # fmt: skip
 

@@ -75,7 +75,8 @@ async def devices_by_group(call: Call) -> list[Wire]:
 async def device_details(call: Call) -> Wire:
     device = await call.target()
     shown: FunctionShown = await call.execute(ShowNetworkFunction(nf_id=device.nf_id))
-    return _details(device, await _shared_names(call), {device.nf_id: shown.function.parent_full_name})
+    shared = await _shared_names(call, device.device_name)
+    return _details(device, shared, {device.nf_id: shown.function.parent_full_name})
 
 
 async def _managed(call: Call) -> list[Device]:
@@ -83,9 +84,9 @@ async def _managed(call: Call) -> list[Device]:
     return [shown.device for shown in found.items]
 
 
-async def _shared_names(call: Call) -> frozenset[str]:
-    """Names that several devices of the inventory have, managed or not."""
-    found: Listing[DeviceShown] = await call.execute(ListDevices())
+async def _shared_names(call: Call, name: str | None = None) -> frozenset[str]:
+    """Names that several devices of the inventory have, managed or not; of all, or is this one among them."""
+    found: Listing[DeviceShown] = await call.execute(ListDevices(filters={} if name is None else {"name": name}))
     counted = Counter(shown.device.device_name.casefold() for shown in found.items)
     return frozenset(name for name, count in counted.items() if count > 1)
 

@@ -9,11 +9,12 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-import opensdm.doors.rest.app  # noqa: F401 (brings in the doors' own errors)
+import opensdm.doors.rest.app
+import opensdm.doors.soap.app  # noqa: F401 (likewise)
 from opensdm.core.errors import SdmError
 from opensdm.core.identity import DEFAULT_RIGHTS, granted
 from opensdm.core.operations import REGISTRY, Claim, Kind, Operation, Rule, Scope
-from opensdm.doors.errors import INTERNAL_ERROR, row
+from opensdm.doors.errors import INTERNAL_ERROR, Row, row
 from opensdm.settings import FILE_NAME, PREFIX, Settings
 
 HERE = Path(__file__).parent
@@ -56,6 +57,8 @@ one or two calls, ready to run, that help this caller. Programs go by the code. 
 it stands below. Exit codes are those of the command line.
 """
 AFTER_ERRORS = """
+Over SOAP the fault is that of the interface asked, or where *Admin* stands an `AcmeAdminWSFault`.
+
 Where two statuses stand, the second is that of the path of the device lock, which published its own. A push that began
 answers 200 even when it fails: its result carries the code in `errorMessage`.
 """
@@ -120,9 +123,9 @@ def _privileges() -> list[str]:
 
 
 def errors() -> str:
-    head = ("code", "error", "below", "v1.0–v1.3", "v1.4", "exit code", "Retry-After", "")
+    head = ("code", "error", "below", "v1.0–v1.3", "v1.4", "SOAP", "exit code", "Retry-After", "")
     words = "A bug of the server, which its log tells more about."
-    bug = (f"`{INTERNAL_ERROR}`", NOTHING, NOTHING, "500", "500", "1", NOTHING, words)
+    bug = (f"`{INTERNAL_ERROR}`", NOTHING, NOTHING, "500", "500", "Server", "1", NOTHING, words)
     return page("Errors", ERRORS, table(head, [*map(_error, _tree(SdmError)), bug]), AFTER_ERRORS)
 
 
@@ -141,9 +144,14 @@ def _error(error: type[SdmError]) -> tuple[str, ...]:
         published += f", {answer.device_lock.value}"
     after = NOTHING if answer.retry_after_s is None else f"{answer.retry_after_s} s"
     return (
-        f"`{error.code}`", error.__name__, below, published, str(answer.exact.value), str(answer.exit_code), after,
-        first_sentence(error),
+        f"`{error.code}`", error.__name__, below, published, str(answer.exact.value), _soap(answer),
+        str(answer.exit_code), after, first_sentence(error),
     )  # fmt: skip
+
+
+def _soap(answer: Row) -> str:
+    """The fault code, and the fault where it is not that of the interface asked."""
+    return ("Server" if answer.soap_server else "Client") + (", Admin" if answer.soap_admin else "")
 
 
 # ----------------------------------------------------------------------------------- settings

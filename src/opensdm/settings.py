@@ -105,6 +105,15 @@ class RestSettings(Section):
     )
 
 
+class SoapSettings(Section):
+    """The SOAP door; bodies and URLs are as set for the REST door."""
+
+    names: Path | None = Field(
+        default=None,
+        description="TOML file with the namespaces and paths of the vendor's own WSDL, for clients made from that one.",
+    )
+
+
 class PollSettings(Section):
     """Asking devices whether they are there."""
 
@@ -186,6 +195,7 @@ class Settings(BaseSettings):
     tls: TlsSettings = Field(default_factory=TlsSettings, description="The certificate clients see.")
     session: SessionSettings = Field(default_factory=SessionSettings, description="How long people stay logged in.")
     rest: RestSettings = Field(default_factory=RestSettings, description="The REST door.")
+    soap: SoapSettings = Field(default_factory=SoapSettings, description="The SOAP door.")
     poll: PollSettings = Field(default_factory=PollSettings, description="Asking devices whether they are there.")
     backup: BackupSettings = Field(default_factory=BackupSettings, description="Keeping versions of what devices run.")
     device: DeviceSettings = Field(default_factory=DeviceSettings, description="Connections to devices.")

@@ -1,4 +1,4 @@
-"""The REST door on a real socket before the real gate, with a virtual SBC behind it, for clients that are not ours.
+"""The doors to the network on a real socket before the real gate, with a virtual SBC behind, for foreign clients.
 
 Everything of the server runs in an event loop of its own thread; `requests` and `curl` speak to it from outside.
 """
@@ -17,6 +17,7 @@ import requests
 
 from opensdm.core.operations import Operation
 from opensdm.doors.rest.app import build_app
+from opensdm.doors.soap.app import add_soap_routes
 from opensdm.listener import Listener, bind
 from tests.doors import wire
 from tests.gatehouse import PASSWORD, USERS, House, open_house
@@ -47,7 +48,9 @@ class Site:
     async def _open(self) -> House:
         house = await open_house(f"sqlite:///{self.directory}/opensdm.db", self.directory / "secret.key")
         await house.add_users()
-        self._listener = Listener(build_app(house.gate), bind("127.0.0.1", 0), None, grace_s=1)
+        app = build_app(house.gate)
+        add_soap_routes(app, house.gate)
+        self._listener = Listener(app, bind("127.0.0.1", 0), None, grace_s=1)
         await self._listener.start()
         return house
 

@@ -78,3 +78,26 @@ def test_when_to_try_again() -> None:
     assert doors.retry_after_s(e.TooManyAttempts("slow", retryAfterSeconds=17)) == 17
     assert doors.retry_after_s(e.TooManyAttempts("slow")) == 60
     assert doors.retry_after_s(e.DeviceLocked("locked")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "admin", "server"),
+    [
+        (e.InvalidRequest, False, False),
+        (e.MalformedBody, False, False),
+        (e.NotFound, False, False),
+        (doors.NotOffered, False, False),
+        (e.LoginFailed, True, False),
+        (e.TooManyAttempts, True, False),
+        (e.Forbidden, True, False),
+        (e.AlreadyExists, False, True),
+        (e.DeviceLocked, False, True),
+        (e.LockLost, False, True),
+        (e.Unreachable, False, True),
+        (e.StoreUnavailable, False, True),
+    ],
+)
+def test_over_soap(error: type[e.SdmError], admin: bool, server: bool) -> None:
+    """Access errors are the admin fault; what the same request may get past later is the server's."""
+    row = doors.row(error)
+    assert (row.soap_admin, row.soap_server) == (admin, server)

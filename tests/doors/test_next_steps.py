@@ -16,6 +16,8 @@ from opensdm.core.identity import DEFAULT_RIGHTS, Session
 from opensdm.core.lock import Blocker
 from opensdm.core.operations import (
     REGISTRY,
+    BatchEdit,
+    BatchVerb,
     DeleteNetworkFunction,
     FunctionRow,
     Kind,
@@ -27,9 +29,10 @@ from opensdm.core.operations import (
     PushAction,
     PushChanges,
 )
+from opensdm.doors.http import base_url, curl
 from opensdm.doors.rest.app import ENDPOINTS
 from opensdm.doors.rest.media import Medium
-from opensdm.doors.rest.next_steps import WAYS, Console, Way, base_url, check_ways, curl, render
+from opensdm.doors.rest.next_steps import WAYS, Console, Way, check_ways, render
 from opensdm.gate.policy import advise
 from tests.doors.conftest import BASE, Connect, Rest
 from tests.doors.wire import listed, refused
@@ -126,6 +129,7 @@ ARGUMENTS = {
     "type_name": "Device", "element": Element("realmConfig", {"id": "r'1"}), "element_path": "realmConfig",
     "number": 3, "old": 3, "task_id": "T9", "platform": "acme_sbc", "parameters": {"password": "s3cret"},
     "rows": (FunctionRow(1, "n", None, "c", "t", {"password": "s3cret"}),),
+    "edits": (BatchEdit(BatchVerb.ADD, Element("realmConfig", {"id": "r'1"})),),
     "action": PushAction.SAVE, "reason": 'he said "no"\n', "group": "monitors",
 }  # fmt: skip
 

@@ -28,9 +28,12 @@ from opensdm.core.operations import (
     AddElement,
     AddNetworkFunction,
     AddUser,
+    ApplyBatch,
     AssignDevice,
     BackUpDevice,
     BackUpOnSchedule,
+    BatchEdit,
+    BatchVerb,
     CancelTask,
     ChangeCredentials,
     ChangeDeviceGroup,
@@ -155,6 +158,9 @@ SAMPLES: Mapping[str, Sample] = {
     "DeleteElement": lambda g, u: DeleteElement(
         device_id=g.device_id, element=Element("sessionAgent", {"hostname": "softswitch.example"})
     ),
+    "ApplyBatch": lambda g, u: ApplyBatch(
+        device_id=g.device_id, edits=(BatchEdit(BatchVerb.ADD, realm(f"batch-{u}")),)
+    ),
     "ShowPendingChanges": lambda g, u: ShowPendingChanges(device_id=g.device_id),
     "DiscardChanges": lambda g, u: DiscardChanges(device_id=g.device_id),
     "LockDevice": lambda g, u: LockDevice(device_id=g.device_id, reason=f"as {u} wishes"),
@@ -216,6 +222,13 @@ FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
     "AddElement": (lambda g, u: AddElement(device_id=g.device_id, element=realm("x y")), InvalidRequest),
     "UpdateElement": (lambda g, u: UpdateElement(device_id=g.device_id, element=realm("nowhere")), NotFound),
     "DeleteElement": (lambda g, u: DeleteElement(device_id=g.device_id, element=realm("nowhere")), NotFound),
+    "ApplyBatch": (
+        lambda g, u: ApplyBatch(
+            device_id=g.device_id,
+            edits=(BatchEdit(BatchVerb.ADD, realm(f"ok-{u}")), BatchEdit(BatchVerb.DELETE, realm("nowhere"))),
+        ),
+        NotFound,
+    ),
 }
 """Requests with something else wrong, and what their sender hears who may work on the device."""
 

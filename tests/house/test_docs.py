@@ -26,6 +26,8 @@ PAGES = sorted(
 )
 # Public places that a page may send its reader to.
 PUBLIC = {"keepachangelog.com", "semver.org"}
+# Hosts in the names of namespaces, which nobody is sent to.
+NAMESPACES = (".service.ws.ems.acmepacket.com", ".schemas.xmlsoap.org")
 DOCUMENTATION_NETWORKS = [
     ipaddress.ip_network(network)
     for network in ("127.0.0.0/8", "::1/128", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
@@ -101,7 +103,8 @@ def _is_nobodys(host: str) -> bool:
     except ValueError:
         reserved = (".example", ".example.com", ".example.net", ".example.org", ".test", ".invalid")
         placeholder = host.upper() == host or not host.strip(".")
-        return placeholder or host in PUBLIC | {"localhost"} or f".{host}".endswith(reserved) or host.startswith("$")
+        named = f".{host}".endswith((*reserved, *NAMESPACES))
+        return placeholder or host in PUBLIC | {"localhost"} or named or host.startswith("$")
     return address.is_unspecified or any(address in network for network in DOCUMENTATION_NETWORKS)
 
 

@@ -106,6 +106,34 @@ class DeleteElement(Operation, rule=_stage("device:element:deleted")):
     change_set: str = ""
 
 
+class BatchVerb(StrEnum):
+    """What one edit of a batch does; the first three are the published words."""
+
+    ADD = "ADD"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    REPLACE = "REPLACE"
+    """The element as given, with its sub-elements, in the place of the one with its keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEdit:
+    """One edit of a batch; `parent` as in the operations on single elements."""
+
+    verb: BatchVerb
+    element: Element = field(repr=False)
+    parent: Element | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyBatch(Operation, rule=_stage("device:elements:staged")):
+    """Stage edits in order, all or none; each is made on what those before it leave."""
+
+    device_id: int
+    edits: tuple[BatchEdit, ...] = field(repr=False)
+    change_set: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShowPendingChanges(Operation, rule=observe("device:changes:shown", Area.CONFIGURATION, Scope.DEVICE)):
     """The caller's own staged changes."""

@@ -114,6 +114,26 @@ def updated(
     return trail, _trail_of(trail, after)
 
 
+def replaced(schema: Schema, elements: Iterable[Element], new: Element, parent: Element | None) -> tuple[Trail, Trail]:
+    """The trail before and after putting `new`, whole, in the place of the element it names; `xxxx` keeps a secret."""
+    trail = locate(schema, elements, new, parent)
+    return trail, _trail_of(trail, _with_secrets(schema, trail[-1], new))
+
+
+def _with_secrets(schema: Schema, old: Element | None, new: Element) -> Element:
+    kind = element_type(schema, new.path)
+    if old is None:
+        for part in new.walk():
+            _refuse_masked(element_type(schema, part.path), part)
+        return new
+    kept = {
+        n: old.attributes.get(n, "") for n, v in new.attributes.items() if v == MASKED and is_secret(kind.attribute(n))
+    }
+    was = {key_of(schema, child): child for child in old.children}
+    children = tuple(_with_secrets(schema, was.get(key_of(schema, child)), child) for child in new.children)
+    return Element(new.path, {**new.attributes, **kept}, children)
+
+
 def removed(
     schema: Schema, elements: Iterable[Element], wanted: Element, parent: Element | None
 ) -> tuple[Element, Element | None]:

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 from opensdm.core.configuration_operations import (
     AddElement,
+    ApplyBatch,
     AssignDevice,
+    BatchEdit,
+    BatchVerb,
     CheckSync,
     DeleteElement,
     DiscardChanges,
@@ -75,19 +78,19 @@ from opensdm.core.lock_values import OverrideMode
 from opensdm.core.operation import REGISTRY, Claim, Kind, Operation, Rule, Scope, observe
 
 __all__ = [
-    "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "AssignDevice", "BackUpDevice",
-    "BackUpOnSchedule", "CancelTask", "ChangeCredentials", "ChangeDeviceGroup", "CheckSync", "Claim",
-    "CompareVersions", "DeleteDeviceGroup", "DeleteElement", "DeleteNetworkFunction", "DeviceEnrolment",
-    "DisableUser", "DiscardChanges", "DraftElement", "EnableUser", "ExportNetworkFunctions", "FunctionRow",
-    "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAudit", "ListCategories",
-    "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements",
-    "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers",
-    "ListVersions", "LoadConfiguration", "LockDevice", "LockGroup", "Login", "Logout", "MoveNetworkFunction",
-    "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush", "ProbeDevice", "ProbeHost",
-    "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion", "RetrieveElement",
-    "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup", "ShowElementType",
-    "ShowFunctionGroup", "ShowLock", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer", "ShowSession",
-    "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockGroup", "UpdateElement",
+    "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "ApplyBatch", "AssignDevice",
+    "BackUpDevice", "BackUpOnSchedule", "BatchEdit", "BatchVerb", "CancelTask", "ChangeCredentials",
+    "ChangeDeviceGroup", "CheckSync", "Claim", "CompareVersions", "DeleteDeviceGroup", "DeleteElement",
+    "DeleteNetworkFunction", "DeviceEnrolment", "DisableUser", "DiscardChanges", "DraftElement", "EnableUser",
+    "ExportNetworkFunctions", "FunctionRow", "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind",
+    "ListAudit", "ListCategories", "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes",
+    "ListElements", "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks",
+    "ListUsers", "ListVersions", "LoadConfiguration", "LockDevice", "LockGroup", "Login", "Logout",
+    "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush", "ProbeDevice",
+    "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion",
+    "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup",
+    "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer",
+    "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockGroup", "UpdateElement",
 ]  # fmt: skip
 
 

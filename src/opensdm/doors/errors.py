@@ -41,6 +41,12 @@ class RequestTooSlow(TransportError):
     code = "REQUEST_TIMEOUT"
 
 
+class NotOffered(TransportError):
+    """A published call that this server has nothing behind, or whose meaning was never published."""
+
+    code = "NOT_OFFERED"
+
+
 INTERNAL_ERROR = "INTERNAL_ERROR"
 """The code of what is a bug of ours; it has no class, since nothing raises it on purpose."""
 
@@ -52,6 +58,8 @@ class Row:
     `published`: the HTTP status up to v1.3, from the documented set. `exact`: from v1.4 on. `device_lock`: the
     published status on the device lock path where its wording differs. `exit_code`: of the command line.
     `retry_after_s`: what `Retry-After` says, unless the error knows better (fact `retryAfterSeconds`).
+    `soap_admin`: over SOAP always an `AcmeAdminWSFault`, for access errors; else the fault of the interface asked.
+    `soap_server`: a `Server` fault, since sending the very same later may succeed; else a `Client` fault.
     """
 
     published: HTTPStatus
@@ -59,6 +67,8 @@ class Row:
     exit_code: int = 1
     retry_after_s: int | None = None
     device_lock: HTTPStatus | None = None
+    soap_admin: bool = False
+    soap_server: bool = False
 
     def status(self, *, exact: bool, device_lock: bool = False) -> HTTPStatus:
         """The status for a version of ours (`exact`) or a published one."""
@@ -79,19 +89,23 @@ TABLE: dict[type[e.SdmError], Row] = {
     RequestTooSlow: Row(HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT),
     xml.WrongCharset: Row(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     xml.BodyTooLarge: Row(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    e.AccessDenied: Row(_DENIED, _DENIED),
-    e.NotLoggedIn: Row(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNAUTHORIZED),
-    e.TooManyAttempts: Row(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=60),
-    e.Forbidden: Row(_DENIED, _DENIED, device_lock=HTTPStatus.UNAUTHORIZED),
+    e.AccessDenied: Row(_DENIED, _DENIED, soap_admin=True),
+    e.NotLoggedIn: Row(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNAUTHORIZED, soap_admin=True),
+    e.TooManyAttempts: Row(
+        HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=60, soap_admin=True
+    ),
+    e.Forbidden: Row(_DENIED, _DENIED, device_lock=HTTPStatus.UNAUTHORIZED, soap_admin=True),
     e.NotFound: Row(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_FOUND),
-    e.Conflict: Row(_BAD, _CONFLICT),
-    e.DeviceLocked: Row(_BAD, HTTPStatus.LOCKED, exit_code=3),
-    e.DeviceBusy: Row(_BAD, _CONFLICT, exit_code=4, retry_after_s=5),
-    e.NotLockOwner: Row(_BAD, _DENIED, exit_code=5),
-    e.LockLost: Row(_BAD, _CONFLICT, exit_code=6),
-    e.DeviceFault: Row(_FAULT, HTTPStatus.BAD_GATEWAY),
-    e.Unreachable: Row(_FAULT, HTTPStatus.GATEWAY_TIMEOUT),
-    e.StoreUnavailable: Row(HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=2),
+    e.Conflict: Row(_BAD, _CONFLICT, soap_server=True),
+    e.DeviceLocked: Row(_BAD, HTTPStatus.LOCKED, exit_code=3, soap_server=True),
+    e.DeviceBusy: Row(_BAD, _CONFLICT, exit_code=4, retry_after_s=5, soap_server=True),
+    e.NotLockOwner: Row(_BAD, _DENIED, exit_code=5, soap_server=True),
+    e.LockLost: Row(_BAD, _CONFLICT, exit_code=6, soap_server=True),
+    e.DeviceFault: Row(_FAULT, HTTPStatus.BAD_GATEWAY, soap_server=True),
+    e.Unreachable: Row(_FAULT, HTTPStatus.GATEWAY_TIMEOUT, soap_server=True),
+    e.StoreUnavailable: Row(
+        HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=2, soap_server=True
+    ),
 }
 
 

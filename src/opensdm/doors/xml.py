@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from lxml import etree
 
@@ -98,6 +99,16 @@ class Node:
         self.children: list[Node] = []
 
     @property
+    def name(self) -> str:
+        """The local name."""
+        return self.tag.rpartition("}")[2]
+
+    @property
+    def namespace(self) -> str:
+        """Empty where there is none."""
+        return self.tag.rpartition("}")[0].removeprefix("{")
+
+    @property
     def nil(self) -> bool:
         """Marked `xsi:nil`: there, but without a value."""
         return bool(self.attributes) and self.attributes.get(_XSI_NIL) in ("true", "1")
@@ -158,6 +169,12 @@ def escape(text: str) -> str:
     if _ESCAPED_CHARACTER.search(text) is None:
         return text
     return _ESCAPED_CHARACTER.sub(lambda match: _ESCAPES.get(match.group(), "\ufffd"), text)
+
+
+def quoted(text: str) -> str:
+    """Text as the value of an attribute, with its quotes."""
+    escaped = escape(text).replace('"', "&quot;").replace("\t", "&#9;").replace("\n", "&#10;")
+    return f'"{escaped}"'
 
 
 def is_carriable(text: str) -> bool:
@@ -277,3 +294,46 @@ def _not_well_formed(error: etree.XMLSyntaxError) -> MalformedBody:
     reason = _SYNTAX.get(getattr(error, "code", 0), "")
     message = f"the XML is not well-formed at line {line}, column {column}"
     return MalformedBody(f"{message}: {reason}" if reason else message, line=line, column=column)
+
+
+# ------------------------------------------------------------------------------------------- schemas
+
+_SET = re.compile(r"of the set \{(.*)\}\.$", re.DOTALL)
+_EXPECTED = re.compile(r"Expected is (?:one of )?\( ([^()]*) \)\.$")
+
+
+class BodySchema:
+    """An XML schema of our own, with what it imports from beside it, for trees that `parse` has read."""
+
+    def __init__(self, file: Path) -> None:
+        self._schema = etree.XMLSchema(etree.parse(str(file), _PARSER))
+
+    def check(self, node: Node) -> None:
+        """Raises MalformedBody for the first thing wrong, with its `line` and `field`; no sent value is in it."""
+        if self._schema.validate(_element_from(node, None)):
+            return
+        first = cast("Any", self._schema.error_log)[0]
+        line, name = int(first.line), str(first.path).rpartition("/")[2].partition("[")[0].rpartition(":")[2]
+        raise MalformedBody(f"{_complaint(name, first.message)} (line {line})", line=line, field=name)
+
+
+def _element_from(node: Node, parent: etree._Element | None) -> etree._Element:
+    made = etree.Element(node.tag) if parent is None else etree.SubElement(parent, node.tag)
+    made.text = node.text or None  # an empty text would count as text where only elements may be
+    made.sourceline = node.line  # type: ignore[assignment]
+    for child in node.children:
+        _element_from(child, made)
+    return made
+
+
+def _complaint(name: str, message: str) -> str:
+    """The validator's sentences quote values, and a value may be a password: only what was expected is taken over."""
+    if (allowed := _SET.search(message)) is not None:
+        return f"{name}: the value is none of {allowed[1]}"
+    expected = _EXPECTED.search(message)
+    wanted = f"; expected is {expected[1]}" if expected is not None else ""
+    if "This element is not expected" in message:
+        return f"{name} is not expected here{wanted}"
+    if "Missing child element" in message:
+        return f"{name} is not complete{wanted}"
+    return f"{name}: the value is not of the type that the schema says"

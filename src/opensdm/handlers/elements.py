@@ -66,36 +66,39 @@ class Staged:
 Making = Callable[[Loaded], Staged]
 
 
-async def add_element(operation: AddElement, work: Work) -> Element:
-    """Stage a new element, or a sub-element of the one `parent` names. Raises AlreadyExists for keys that are there."""
-    new = operation.element
-
+def adding(new: Element, parent: Element | None) -> Making:
     def make(view: Loaded) -> Staged:
         validate(view.schema, new)
-        return Staged(*added(view.schema, view.elements(new.path), new, operation.parent), masked(view.schema, new))
+        return Staged(*added(view.schema, view.elements(new.path), new, parent), masked(view.schema, new))
 
-    return await _stage(operation, work, make)
+    return make
+
+
+def updating(update: Element, parent: Element | None) -> Making:
+    def make(view: Loaded) -> Staged:
+        before, after = updated(view.schema, view.elements(update.path), update, parent)
+        return Staged(before[0], after[0], masked(view.schema, after[-1]))
+
+    return make
+
+
+def removing(wanted: Element, parent: Element | None) -> Making:
+    return lambda view: Staged(*removed(view.schema, view.elements(wanted.path), wanted, parent), wanted)
+
+
+async def add_element(operation: AddElement, work: Work) -> Element:
+    """Stage a new element, or a sub-element of the one `parent` names. Raises AlreadyExists for keys that are there."""
+    return await _stage(operation, work, adding(operation.element, operation.parent))
 
 
 async def update_element(operation: UpdateElement, work: Work) -> Element:
     """Stage new values of some attributes; `xxxx` keeps a secret. Answers the whole element as it will be."""
-    update = operation.element
-
-    def make(view: Loaded) -> Staged:
-        before, after = updated(view.schema, view.elements(update.path), update, operation.parent)
-        return Staged(before[0], after[0], masked(view.schema, after[-1]))
-
-    return await _stage(operation, work, make)
+    return await _stage(operation, work, updating(operation.element, operation.parent))
 
 
 async def delete_element(operation: DeleteElement, work: Work) -> None:
     """Stage the removal of an element with everything beneath it."""
-    wanted = operation.element
-
-    def make(view: Loaded) -> Staged:
-        return Staged(*removed(view.schema, view.elements(wanted.path), wanted, operation.parent), wanted)
-
-    await _stage(operation, work, make)
+    await _stage(operation, work, removing(operation.element, operation.parent))
 
 
 _Staging = AddElement | UpdateElement | DeleteElement

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from uuid import uuid4
 
 import falcon
 import falcon.asgi
 import structlog
 
-from opensdm.core.errors import Forbidden, HouseRuleBroken, InvalidRequest, NotFound, SdmError
+from opensdm.core.errors import HouseRuleBroken, InvalidRequest, NotFound, SdmError
 from opensdm.doors.errors import MethodNotAllowed, NotAcceptable, TransportError
+from opensdm.doors.http import base_of, check_site, read_body, request_id, token_of
 from opensdm.doors.rest import (
     admin,
     audit,
@@ -28,15 +28,13 @@ from opensdm.doors.rest import (
     tasks,
     versions,
 )
-from opensdm.doors.rest.body import body_medium, body_text, read_body, read_values
+from opensdm.doors.rest.body import body_medium, body_text, read_values
 from opensdm.doors.rest.errors import ErrorReply, Exchange, answer, answer_bug, sent_path
 from opensdm.doors.rest.extensions import ERROR
 from opensdm.doors.rest.large import LONG, beside, is_large
 from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_medium, reply_medium
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
-from opensdm.doors.rest.next_steps import base_url
 from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find, never
-from opensdm.doors.rest.session import token_of
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.gate import Caller, Gate
 
@@ -63,10 +61,8 @@ log = structlog.get_logger("opensdm.rest")
 App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 _EPOCH = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MINIMAL = re.compile(r"(?:^|,)\s*return\s*=\s*\"?minimal\"?\s*(?:[,;]|$)", re.IGNORECASE)
-_FOREIGN_SITES = ("cross-site", "same-site")
 
 
 def build_app(gate: Gate, settings: RestSettings | None = None, stopping: Callable[[], bool] = never) -> App:
@@ -155,7 +151,7 @@ class _Door:
         version = exchange.version or FIRST
         own = version >= OWN_VERSION
         if endpoint.changes:
-            _check_site(req)
+            check_site(req)
         values, text = await self._values(req, exchange, endpoint, version)
         exchange.caller = caller = Caller(
             DOOR, req.remote_addr, exchange.request_id, token_of(req.get_header("Cookie"))
@@ -185,7 +181,7 @@ class _Door:
         """The fields of the body; or its text, where the endpoint reads the type it came in as such."""
         if endpoint.body is None:
             return {}, None
-        body = await read_body(req, self.settings)
+        body = await read_body(req, self.settings.max_body_bytes, self.settings.body_timeout_s)
         if not body.strip():
             # Nothing was sent: the example is in the type the caller announces, or else expects.
             named = req.content_type and body_text(req, b"", endpoint.reads) is None
@@ -206,16 +202,12 @@ class _Door:
         known = getattr(req.context, "exchange", None)
         if isinstance(known, Exchange):
             return known
-        host, port = req.scope.get("server") or ("localhost", None)
-        sent = req.get_header("X-Request-Id")
         version = VERSIONS.get(req.path.removeprefix(BASE + "/").partition("/")[0])
         exchange = Exchange(
-            request_id=sent if sent is not None and _REQUEST_ID.fullmatch(sent) else uuid4().hex,
+            request_id=request_id(req),
             method=req.method,
             path=sent_path(req.path, req.query_string),
-            base=base_url(
-                req.scheme, req.get_header("Host"), f"{host}:{port}" if port else host, self.settings.public_url
-            ),
+            base=base_of(req, self.settings.public_url),
             medium=default_medium(version or FIRST),
             version=version,
         )
@@ -322,12 +314,6 @@ def _endpoint(methods: Mapping[str, Endpoint], method: str, version: Version) ->
         since = ".".join(map(str, min(e.since for e in methods.values())))
         raise NotFound(f"this resource exists from v{since} on")
     raise MethodNotAllowed(f"{method} is not allowed here; allowed are {', '.join(there)}", allowed=there)
-
-
-def _check_site(req: falcon.asgi.Request) -> None:
-    """A browser says when a page of another site makes it send something; no such page acts in a user's name."""
-    if req.get_header("Sec-Fetch-Site") in _FOREIGN_SITES:
-        raise Forbidden("requests that change something are not taken from the pages of other sites")
 
 
 def _epoch(req: falcon.asgi.Request, values: Mapping[str, Any]) -> int | None:

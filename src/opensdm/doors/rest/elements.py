@@ -6,6 +6,7 @@ from opensdm.core.element import Element
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.operations import (
     AddElement,
+    ApplyBatch,
     DeleteElement,
     DiscardChanges,
     ListChangeSets,
@@ -66,6 +67,15 @@ async def delete_element(call: Call) -> Reply:
     return Reply.nothing()
 
 
+async def apply_batch(call: Call) -> Reply:
+    """All or nothing; what is staged then is in the list of changes."""
+    operation = ApplyBatch(
+        device_id=call.id("device_id"), edits=requests.batch(call), change_set=requests.change_set(call)
+    )
+    await call.execute(operation)
+    return Reply.nothing()
+
+
 _OnElement = type[AddElement] | type[RetrieveElement] | type[UpdateElement] | type[DeleteElement]
 
 
@@ -122,6 +132,7 @@ ENDPOINTS = (
     Endpoint("POST", _ELEMENTS + "/retrieve", retrieve_element, body=_ONE, query=_SET),
     Endpoint("POST", _ELEMENTS + "/update", update_element, body=_ONE, query=_SET),
     Endpoint("POST", _ELEMENTS + "/delete", delete_element, body=_ONE, query=_SET),
+    Endpoint("POST", _ELEMENTS + "/batch", apply_batch, body=resources.CONFIG_BATCH, query=_SET, since=OWN_VERSION),
     Endpoint("GET", CONFIGS + "/configurationChanges", list_changes, query=PAGING | _SET, offers=(PLAIN,)),
     Endpoint("DELETE", CONFIGS + "/configurationChanges", discard_changes, query=_SET),
     Endpoint("GET", CONFIGS + "/changeSets", list_change_sets, query=PAGING, since=OWN_VERSION),

@@ -14,8 +14,9 @@ from opensdm.core.operations import ShowDevice
 from opensdm.core.rebase import Clash
 from opensdm.core.results import DeviceShown
 from opensdm.doors.errors import INTERNAL_ERROR, MethodNotAllowed, UnsupportedMedia, retry_after_s, row
+from opensdm.doors.http import curl
 from opensdm.doors.rest.media import OWN_VERSION, Medium, Version
-from opensdm.doors.rest.next_steps import curl, render
+from opensdm.doors.rest.next_steps import render
 from opensdm.doors.rest.provisioning_replies import conflict, difference
 from opensdm.doors.rest.replies import blocker
 from opensdm.doors.rest.routing import Endpoint

@@ -7,7 +7,6 @@ imported: an operation without a way, or a way that cannot carry what its operat
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -17,15 +16,14 @@ from opensdm.core.element import Element
 from opensdm.core.errors import NextStep
 from opensdm.core.inventory import wire_id
 from opensdm.core.operations import REGISTRY, Kind
+from opensdm.doors.http import curl
 from opensdm.doors.rest import bulk_shapes, history_shapes, provisioning_shapes, resources, strict_json
 from opensdm.doors.rest.provisioning_replies import config_element
 from opensdm.doors.rest.routing import BASE, VERSIONS
 
 OWN_BASE = f"{BASE}/{max(VERSIONS, key=lambda name: VERSIONS[name])}"
-COOKIES = "cookies.txt"
 _JSON = "application/json"
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-_HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +125,10 @@ WAYS: Mapping[str, Way | Console] = {
     "AddElement": Way("POST", _CONFIG + "/configElements/add", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
     "UpdateElement": Way("POST", _CONFIG + "/configElements/update", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
     "DeleteElement": Way("POST", _CONFIG + "/configElements/delete", _SAMPLE_ELEMENT, _ELEMENT, query=_CHANGE_SET),
+    # The caller's own edits, of which a sample shows the form.
+    "ApplyBatch": Way(
+        "POST", _CONFIG + "/configElements/batch", resources.CONFIG_BATCH.sample, {"edits": ""}, query=_CHANGE_SET
+    ),
     "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
     "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
     "ListChangeSets": Way("GET", _CONFIG + "/changeSets"),
@@ -195,15 +197,6 @@ check_ways(WAYS)
 # --------------------------------------------------------------------------------------- rendering
 
 
-def base_url(scheme: str, host: str | None, server: str, public_url: str | None) -> str:
-    """Where clients reach us: as set, else by the `Host` they sent if it is one, else the listening address."""
-    if public_url:
-        return public_url.rstrip("/")
-    if host is None or not _HOST.fullmatch(host):
-        host = server
-    return f"{scheme}://{host}"
-
-
 def render(step: NextStep, base: str, names: Mapping[str, str] | None = None) -> str:
     """One recommended call as a line of shell. `names`: the wire fields that name the device of an `AssignDevice`."""
     way = WAYS[step.action]
@@ -219,18 +212,6 @@ def render(step: NextStep, base: str, names: Mapping[str, str] | None = None) ->
         return curl(way.method, url)
     body = dict(way.body) | dict(names or {}) | _in_body(way, arguments)
     return curl(way.method, url, strict_json.serialize(body).decode(), _JSON, login=step.action == "Login")
-
-
-def curl(method: str, url: str, body: str | None = None, media_type: str | None = None, *, login: bool = False) -> str:
-    """A curl line that a POSIX shell takes as it stands, whatever the names in it hold."""
-    words = ["curl", "-c" if login else "-b", COOKIES]
-    if method == "HEAD":
-        words.append("-I")
-    elif method != ("GET" if body is None else "POST"):
-        words += ["-X", method]
-    if body is not None:
-        words += ["-H", f"Content-Type: {media_type}", "-d", body]
-    return " ".join(shlex.quote(word) for word in [*words, url])
 
 
 def _in_path(value: Any, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from opensdm.core.element import Element
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.lock import OverrideMode
-from opensdm.core.operations import DeviceEnrolment, GroupEnrolment
+from opensdm.core.operations import BatchEdit, BatchVerb, DeviceEnrolment, GroupEnrolment
 from opensdm.core.staging import check_set_name
 from opensdm.doors.rest.routing import Call
 
@@ -122,7 +122,11 @@ def element(call: Call) -> Element:
 
 def parent(call: Call) -> Element | None:
     """What the body names with `parentElement`: the outermost element, with the ones between as its children."""
-    wire: Wire | None = call.body.get("parentElement")
+    return _parent(call, call.body)
+
+
+def _parent(call: Call, of: Wire) -> Element | None:
+    wire: Wire | None = of.get("parentElement")
     if wire is None:
         return None
     chain = _element(call, wire)
@@ -130,6 +134,18 @@ def parent(call: Call) -> Element | None:
         outer = _element(call, wire)
         chain = replace(outer, children=(*outer.children, chain))
     return chain
+
+
+def batch(call: Call) -> tuple[BatchEdit, ...]:
+    """The edits of a batch, in order."""
+    return tuple(_batch_edit(call, wire) for wire in call.body["edits"])
+
+
+def _batch_edit(call: Call, wire: Wire) -> BatchEdit:
+    asked, config = str(wire.get("operation") or "").strip(), wire.get("configElement")
+    if asked.upper() not in set(BatchVerb) or config is None:
+        refuse(call, f"every edit has an operation ({', '.join(BatchVerb)}) and a configElement", field="edits")
+    return BatchEdit(BatchVerb(asked.upper()), _element(call, config), _parent(call, config))
 
 
 def _element(call: Call, wire: Wire) -> Element:

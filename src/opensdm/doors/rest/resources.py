@@ -237,6 +237,12 @@ CONFIG_ELEMENT = Shape(
     sample={"elementTypePath": "realmConfig", "attributes": [{"name": "id", "value": "r1"}]},
     required=("elementTypePath",),
 )
+CONFIG_BATCH = Shape(
+    "configBatch",
+    ListOf("edits", Shape("edit", Text("operation"), Child("configElement", CONFIG_ELEMENT)), nested="edit"),
+    sample={"edits": [{"operation": "ADD", "configElement": CONFIG_ELEMENT.sample}]},
+    required=("edits",),
+)
 CONFIG_ELEMENTS = Shape(
     "configElements", *PUBLISHED_PAGE, Members("configElements", CONFIG_ELEMENT, nested="configElement")
 )

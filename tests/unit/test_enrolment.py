@@ -54,7 +54,7 @@ def test_addresses_come_back(address: ipaddress.IPv4Address | ipaddress.IPv6Addr
 def test_defaults_are_filled_in_and_nothing_else() -> None:
     assert checked_enrolment({"primary.ip": "192.0.2.7", "secondary.ip": "", "username": " "}, PLATFORMS) == {
         "primary.ip": "192.0.2.7", "platform": "acme_sbc", "transport": "https", "tls.verify": "true",
-        "read.only": "false",
+        "read.only": "false", "ssh.trust": "known", "netconf.validate": "true", "netconf.confirm.s": "60",
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from opensdm.drivers.netconf_edits import config_of, edit_config, secrets_of, sh
 from opensdm.drivers.netconf_modules import Texts, advertised, identity_request, read_identity, software_version
 from opensdm.drivers.netconf_nodes import Places
 from opensdm.drivers.netconf_session import NetconfSession
-from opensdm.drivers.netconf_sessions import Seen, SessionNote, Sessions, read_note
+from opensdm.drivers.netconf_sessions import SessionNote, Sessions, read_note
 from opensdm.drivers.netconf_xml import Reply, RpcError, base, get_config, struck_out
 from opensdm.drivers.pool import Pool
 from opensdm.drivers.yang import build_schema
@@ -141,33 +141,39 @@ class NetconfConnection:
         session = await self._sessions.reach()
         if self._locked_in is session:
             return
-        ended: set[str] = set()
         own = seen.get(session.session_id)
         note = SessionNote(session.session_id, own.began if own else "")
-        for left in (self._left, self._locked):
-            if left is not None and left != note and _is_there(left, seen):
-                await self._end(permit, session, left)
-                ended.add(left.session_id)
+        left = [each for each in (self._left, self._locked) if each is not None and each != note]
+        ended = {each.session_id for each in left if each.session_id in seen and seen[each.session_id].is_(each)}
+        for session_id in ended:
+            await self._end(permit, session, session_id)
         await self._guard.note_session(permit, note.written())
         self._left = self._locked = None
-        denied = await self._ask_for_lock(permit, session, ended)
-        if denied is not None:
+        try:
+            await self._ask_for_lock(permit, session, ended, set() if seen else {each.session_id for each in left})
+        except (Rejected, DeviceSideLocked):
             await self._guard.note_session(permit, None)
-            raise await self._side_locked(denied)
+            raise
         self._locked, self._locked_in, self._unconfirmed = note, session, False
 
-    async def _end(self, permit: Permit[Write], session: NetconfSession, left: SessionNote) -> None:
+    async def _end(self, permit: Permit[Write], session: NetconfSession, session_id: str) -> None:
         """Nobody minds when it is gone already: the lock, asked for next, tells."""
-        await self._step(permit, session, base("kill-session", base("session-id", value=left.session_id)))
+        await self._step(permit, session, base("kill-session", base("session-id", value=session_id)))
 
-    async def _ask_for_lock(self, permit: Permit[Write], session: NetconfSession, ended: set[str]) -> RpcError | None:
-        """Who is in the way, if it was not granted. Uncommitted edits nobody holds a lock for are thrown away."""
+    async def _ask_for_lock(
+        self, permit: Permit[Write], session: NetconfSession, ended: set[str], suspects: set[str]
+    ) -> None:
+        """Uncommitted edits that nobody holds a lock for are thrown away.
+
+        `suspects` may be sessions of ours, on a device that does not list its sessions; one that stands in the way is
+        ended.
+        """
         request = base("lock", base("target", base(_target(session))))
         until, cleaned = time.monotonic() + ENDING_S, False
         while True:
             reply = await self._step(permit, session, request)
             if not reply.errors:
-                return None
+                return
             dirty = reply.failed("resource-denied") if _target(session) == "candidate" else None
             if dirty is not None and not cleaned:
                 cleaned = True
@@ -176,13 +182,17 @@ class NetconfConnection:
             denied = reply.failed("lock-denied", "in-use")
             if denied is None:
                 raise Rejected(f"the device refused its configuration lock: {reply.words(self._hidden())}")
+            if denied.session in suspects - ended:
+                await self._end(permit, session, denied.session)
+                ended.add(denied.session)
+                continue
             if denied.session not in ended or time.monotonic() > until:
-                return denied
+                raise await self._side_locked(denied)
             await asyncio.sleep(ENDING_POLL_S)
 
     async def _side_locked(self, denied: RpcError) -> DeviceSideLocked:
         holder = (await self._sessions.seen()).get(denied.session)
-        who = f"by its session {denied.session}" if denied.session.strip("0") else "by something that is no session"
+        who = f"by its session {denied.session}" if denied.session.strip("0") else "by something that names no session"
         whose = f" of {holder.user} from {holder.source}" if holder is not None else ""
         return DeviceSideLocked(
             f"the device itself is locked or busy on its own side, {who}{whose} ({denied.words})",
@@ -196,11 +206,10 @@ class NetconfConnection:
         if session is not None and not session.closed and self._locked_in is session:
             request = base("unlock", base("target", base(_target(session))))
             await self._must(permit, session, request, "could not give up its configuration lock")
-        if self._locked is not None and (session is None or self._locked_in is session):
+            self._locked = None
             # What was to be done is done: a fence that falls now leaves a note of a session that holds nothing.
             with suppress(LockLost):
                 await self._guard.note_session(permit, None)
-            self._locked = None
         self._locked_in = None
 
     def _locked_session(self) -> NetconfSession:
@@ -298,7 +307,7 @@ class NetconfConnection:
 
     async def _must(
         self, permit: Permit[Write], session: NetconfSession, request: etree._Element, failing: str,
-        hide: Collection[str] = (), limit_s: float = WRITE_LIMIT_S,
+        hide: Collection[str] = (), limit_s: float | None = None,
     ) -> None:  # fmt: skip
         reply = await self._step(permit, session, request, limit_s)
         denied = reply.failed("in-use", "lock-denied")
@@ -308,15 +317,16 @@ class NetconfConnection:
             raise Rejected(struck_out(f"the device {failing}: {reply.words()}", {*self._hidden(), *hide}))
 
     async def _step(
-        self, permit: Permit[Write], session: NetconfSession, request: etree._Element, limit_s: float = WRITE_LIMIT_S
+        self, permit: Permit[Write], session: NetconfSession, request: etree._Element, limit_s: float | None = None
     ) -> Reply:
         """One write in one step. After anything but an answer nobody else uses the session."""
+        limit = WRITE_LIMIT_S if limit_s is None else limit_s
 
         async def send(send_before: float) -> Reply:
-            return await session.ask(request, lambda reply: reply, timeout_s=limit_s, send_before=send_before)
+            return await session.ask(request, lambda reply: reply, timeout_s=limit, send_before=send_before)
 
         try:
-            return await self._guard.step(permit, limit_s, send)
+            return await self._guard.step(permit, limit, send)
         except BaseException:
             self._sessions.tainted = True
             raise
@@ -330,11 +340,6 @@ class NetconfConnection:
             self._sessions.tainted = True
         self._locked_in = None
         self._sessions.give_back()
-
-
-def _is_there(left: SessionNote, seen: Mapping[str, Seen]) -> bool:
-    """Whether the very session still is on the device, as far as that can be known."""
-    return not seen or (left.session_id in seen and seen[left.session_id].began == left.began)
 
 
 def _target(session: NetconfSession) -> str:

@@ -101,19 +101,26 @@ class NetconfSession:
                 self.close()  # cancelled in the middle: the next reply would be taken for another request's
                 raise
             if len(said) <= PARSED_INLINE:
-                return self._reading(said, read)
-            return await asyncio.to_thread(self._reading, said, read)
+                return self._reading(said, read, send_before is not None)
+            return await asyncio.to_thread(self._reading, said, read, send_before is not None)
 
     def close(self) -> None:
         """Ends the session and its SSH connection at once; its locks on the device go with it."""
         self._broken = True
         self._link.close()
 
-    def _reading(self, said: bytes, read: Callable[[Reply], T]) -> T:
-        reply = Reply(said)
+    def _reading(self, said: bytes, read: Callable[[Reply], T], wrote: bool) -> T:
+        """What cannot be read is no answer to a write: nobody knows what became of it."""
+        try:
+            reply = Reply(said)
+        except Rejected as fault:
+            self._broken = True
+            if wrote:
+                raise Unreachable(f"device at {self.address}: {fault.message}", address=self.address) from fault
+            raise
         number = reply.root.get("message-id")
         if number is not None and number != str(self._number):
-            self.close()
+            self._broken = True
             raise Unreachable(f"device at {self.address} answered another request than the one it was sent")
         return read(reply)
 

@@ -53,6 +53,10 @@ class Seen:
     user: str
     source: str
 
+    def is_(self, noted: SessionNote) -> bool:
+        """Whether it is the very session that was noted, under the same number."""
+        return self.began == noted.began
+
 
 class Sessions:
     """At most one session at a time, taken when needed. `tainted`: not to be used by anybody else afterwards."""

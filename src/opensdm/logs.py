@@ -13,7 +13,7 @@ _SECRET = ("password", "passwd", "secret", "token", "cookie", "authorization", "
 _MASK = "***"
 _DEEP = 4
 """How far down a field is searched; what lies deeper is left out."""
-_NOISY = ("uvicorn", "uvicorn.error", "asyncio", "alembic", "sqlalchemy", "httpx2", "httpcore2")
+_NOISY = ("uvicorn", "uvicorn.error", "asyncio", "alembic", "sqlalchemy", "httpx2", "httpcore2", "asyncssh")
 """Libraries whose own words start at warnings."""
 
 

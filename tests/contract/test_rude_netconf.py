@@ -53,7 +53,7 @@ class Scripted:
         self.bases: tuple[str, ...] = ("1.0", "1.1")
         self.capabilities: tuple[str, ...] = ALL
         self.hello: bytes | None = None
-        self.sessions = 0
+        self.sessions = self.open = 0
         self.server: asyncssh.SSHAcceptor | None = None
         self.book = StepBook()
         self.driver = NetconfDriver()
@@ -69,6 +69,7 @@ class Scripted:
 
     async def serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         self.sessions += 1
+        self.open += 1
         try:
             process.stdout.write(self.hello or self._greeting())
             await process.stdin.readuntil(b"]]>]]>")
@@ -79,6 +80,8 @@ class Scripted:
                 )
         except (asyncssh.Error, OSError, EOFError, asyncio.IncompleteReadError):
             pass
+        finally:
+            self.open -= 1
 
     def _greeting(self) -> bytes:
         uris = [f"urn:ietf:params:netconf:base:{v}" for v in self.bases]
@@ -335,3 +338,17 @@ async def test_a_cancelled_read_ends_its_session(device: Scripted) -> None:
     device.script.clear()
     assert await connection.read_elements(permit, SCHEMA) == ()
     assert device.sessions == 2
+
+
+async def test_a_session_that_answers_nonsense_from_the_start_does_not_stay_open(device: Scripted) -> None:
+    """Each poll would leave one more behind, kept alive by us."""
+    device.script["get"] = chunk("<unclosed>")
+    connection = device.connect()
+    with pytest.raises(Rejected, match="not well-formed"):
+        await connection.facts(device.book.read())
+    await connection.close()
+    for _ in range(200):
+        if device.open == 0:
+            break
+        await asyncio.sleep(0.02)
+    assert (device.sessions, device.open) == (1, 0)

@@ -168,6 +168,8 @@ class MemoryConnection:
     def preview(self, schema: Schema, edit: ElementEdit) -> tuple[str, ...]:
         shown = edit.after if edit.after is not None else edit.before
         assert shown is not None
+        if refusals := self._device.fail.get("preview"):
+            raise refusals.pop(0) or AssertionError
         return (f"{'set' if edit.after else 'delete'} {shown.path} {shown.attributes['id']}",)
 
     async def lock(self, permit: Permit[Write]) -> None:

@@ -14,6 +14,7 @@ from opensdm.core.operations import (
     DeleteElement,
     ListTasks,
     LoadConfiguration,
+    PreviewPush,
     PushAction,
     RestoreVersion,
     ShowPendingChanges,
@@ -22,7 +23,7 @@ from opensdm.core.operations import (
 )
 from opensdm.core.results import FAILED, SUCCEEDED
 from opensdm.core.task import TaskState
-from tests.handlers.memory_device import NETCONF, SBC, realm
+from tests.handlers.memory_device import NETCONF, ROUTER, SBC, realm
 from tests.handlers.sites import NAMED, Open
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -160,3 +161,18 @@ async def test_putting_back_what_runs_already_goes_back_to_what_was_saved(site: 
     assert (reply.status, reply.restore) == (FAILED, SUCCEEDED)
     runs = here.device.runs("realm", "core")
     assert runs is not None and runs.attributes["description"] == "saved only"
+
+
+async def test_what_cannot_be_written_at_all_is_known_before_anything_is(site: Open) -> None:
+    """Where each line runs at once, one that cannot be typed must not be found out halfway."""
+    here = await site(ROUTER)
+    await here.stage()
+    unwritable = Rejected("'?' cannot be typed on this command line")
+    here.device.fail["preview"] = [unwritable]
+    preview = await here.do(PreviewPush)
+    assert (preview.ready, preview.code, len(preview.changes)) == (False, "REJECTED", 4)
+    here.device.fail["preview"] = [unwritable]
+    with pytest.raises(Rejected, match="cannot be typed"):
+        await here.push()
+    assert here.device.log == []
+    assert (await here.push()).status == SUCCEEDED

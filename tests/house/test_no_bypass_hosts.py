@@ -136,6 +136,17 @@ async def test_a_device_is_not_reached_by_another_name_of_its_host(
         await house.do("bob", HOST)
 
 
+async def test_a_device_is_not_reached_by_another_port_of_its_host(house: House, attackers: Attackers) -> None:
+    """One unit answers at several: its REST API, its command line, NETCONF. Only this machine is many hosts."""
+    await house.enrol("edge-a", "192.0.2.1:443")
+    attackers.attack = lambda work: work.connect_host("acme_cli", Credentials("192.0.2.1:22"))
+    with pytest.raises(InvalidRequest, match="'edge-a'"):
+        await house.do("bob", HOST)
+    await house.enrol("edge-b", "127.0.0.1:443")
+    attackers.attack = lambda work: work.connect_host("acme_cli", Credentials("127.0.0.1:22"))
+    await house.do("bob", HOST)
+
+
 async def test_one_unit_is_not_enrolled_twice_by_two_spellings(house: House) -> None:
     await house.enrol("edge-a", "127.0.0.1:9")
     with pytest.raises(AlreadyExists, match="'edge-a'"):

@@ -44,7 +44,17 @@ def test_what_is_no_address_is_named(written: str) -> None:
     assert refused.value.facts == {"parameter": "primary.ip"}
 
 
-@given(st.ip_addresses().filter(lambda a: not (a.is_unspecified or a.is_multicast)), st.integers(1, 65535) | st.none())
+def usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
+    return not (address.is_unspecified or address.is_multicast or mapped)
+
+
+@pytest.mark.parametrize("written", ["[::ffff:192.0.2.7]:443", "[::FFFF:c000:207]:443"])
+def test_an_ipv4_address_in_ipv6_clothes_is_that_address(written: str) -> None:
+    assert split_address("primary.ip", written) == ("192.0.2.7", 443)
+
+
+@given(st.ip_addresses().filter(usable), st.integers(1, 65535) | st.none())
 def test_addresses_come_back(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int | None) -> None:
     written = joined_address(str(address), port)
     assert split_address("primary.ip", written) == (str(address), port)

@@ -78,3 +78,11 @@ def test_levels_below_the_one_set_are_left_out(written: Written) -> None:
     log.info("quiet")
     log.warning("loud")
     assert [line["event"] for line in lines(written())] == ["loud"]
+
+
+def test_each_connection_to_a_device_is_no_event_of_ours(written: Written) -> None:
+    """Every poll of an SSH device would be half a dozen lines."""
+    configure_logs("info", "json")
+    logging.getLogger("asyncssh").info("Opening SSH connection to 192.0.2.1, port 22")
+    logging.getLogger("asyncssh").warning("something odd")
+    assert [line["event"] for line in lines(written())] == ["something odd"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opensdm.core.element import AttributeType, Element, Schema
 from opensdm.core.inventory import MASKED
-from opensdm.core.validation import comparable, element_type, is_secret, key_of
+from opensdm.core.validation import comparable, element_type, is_hidden, is_secret, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _attribute_differences(schema: Schema, old: Element, new: Element) -> Iterat
         was, now = old.attributes.get(name), new.attributes.get(name)
         if comparable(attribute, was or "") == comparable(attribute, now or ""):
             continue
-        if is_secret(attribute):
+        if is_hidden(attribute):
             was, now = was and MASKED, now and MASKED
         yield Difference(path, key, name, was, now)
 
@@ -126,7 +126,7 @@ def masked(schema: Schema, element: Element) -> Element:
     """The element as it is shown to people: secrets as `xxxx`."""
     kind = element_type(schema, element.path)
     attributes = {
-        name: MASKED if value and is_secret(kind.attribute(name)) else value
+        name: MASKED if value and is_hidden(kind.attribute(name)) else value
         for name, value in element.attributes.items()
     }
     return Element(element.path, attributes, tuple(masked(schema, c) for c in element.children))

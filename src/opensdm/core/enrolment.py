@@ -99,6 +99,14 @@ def endpoint(address: str, port: str | None) -> tuple[str, str]:
     return joined_address(host, None), str(own_port) if own_port is not None else port or ""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host of an endpoint is this machine itself."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _canonical_host(name: str, value: str, host: str) -> str:
     try:
         address = ipaddress.ip_address(host)

@@ -14,7 +14,7 @@ from opensdm.core.difference import same
 from opensdm.core.element import Element, Schema
 from opensdm.core.inventory import MASKED
 from opensdm.core.staging import PendingChange
-from opensdm.core.validation import Key, comparable, element_type, is_secret, key_of
+from opensdm.core.validation import Key, comparable, element_type, is_hidden, key_of
 
 PRESENT = "present"
 
@@ -107,7 +107,7 @@ class _Merge:
             return values[1]
         if ours in (was, other):
             return values[2]
-        if is_secret(attribute):
+        if is_hidden(attribute):
             values = [value and MASKED for value in values]
         self.clashes.append(Clash(*key_of(self._schema, mine), name, *values))
         return theirs.attributes.get(name) if self._theirs_win else mine.attributes.get(name)

@@ -34,6 +34,11 @@ def is_secret(attribute: AttributeType | None) -> bool:
     return attribute is not None and attribute.value_type == SECRET_TYPE
 
 
+def is_hidden(attribute: AttributeType | None) -> bool:
+    """Whether values are not shown: secrets, and what this schema does not know and so cannot call harmless."""
+    return attribute is None or is_secret(attribute)
+
+
 def validate(schema: Schema, element: Element) -> None:
     """Check a whole element with its sub-elements; the first thing wrong is raised.
 

@@ -146,9 +146,17 @@ class Translator:
         return DeviceElement(whole.type, attributes, tuple(c for c in whole.children if c.type in moved))
 
     def vanished(self, before: Element, after: Element) -> bool:
-        """Whether a kind of sub-element is to lose its last one, which a change cannot say to the device."""
+        """Whether a kind of sub-element is to lose its last one, or an attribute more than its default is to go: a
+        change cannot say that to the device.
+        """
         was, whole = self.to_device(before), self.to_device(after)
-        return bool({c.type for c in was.children} - {c.type for c in whole.children})
+        if {c.type for c in was.children} - {c.type for c in whole.children}:
+            return True
+        return any(
+            value and value != (attribute.default or "") and attribute.name not in after.attributes
+            for attribute in element_type(self._schema, before.path).attributes
+            if (value := before.attributes.get(attribute.name, ""))
+        )
 
     def _device(self, element: Element, names: TypeNames, *, empty_rows: bool) -> DeviceElement:
         kind = element_type(self._schema, element.path)

@@ -99,11 +99,9 @@ class Sessions:
         """A session that has answered. netconfd loses a request that it reads together with our hello: then anew."""
         session = await open_session(self._credentials)
         try:
-            await session.ask(_sessions_wanted(), lambda _: None, timeout_s=PROOF_S)
+            return await _proven(session)
         except Unreachable:
-            session = await open_session(self._credentials)
-            await session.ask(_sessions_wanted(), lambda _: None, timeout_s=PROOF_S)
-        return session
+            return await _proven(await open_session(self._credentials))
 
     def drop(self) -> None:
         """End the session in hand: its locks and unconfirmed commits on the device go with it."""
@@ -116,6 +114,16 @@ class Sessions:
         session, self.current = self.current, None
         if session is not None:
             self._pool.release(self._key, session, healthy=not self.tainted)
+
+
+async def _proven(session: NetconfSession) -> NetconfSession:
+    """One that does not prove itself is nobody's to close later: it ends here."""
+    try:
+        await session.ask(_sessions_wanted(), lambda _: None, timeout_s=PROOF_S)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def _sessions_wanted() -> etree._Element:

@@ -14,7 +14,7 @@ from opensdm.core.device_status import SAVE_ONLY, Status, copied_from
 from opensdm.core.element import Schema
 from opensdm.core.errors import Cancelled, LockLost, RollbackFailed, SdmError
 from opensdm.core.operations import PushAction, PushChanges
-from opensdm.core.ports import Transaction, Work
+from opensdm.core.ports import DeviceConnection, ElementEdit, Transaction, Work
 from opensdm.core.references import types_concerned
 from opensdm.core.results import PushReply
 from opensdm.core.staging import PendingChange
@@ -45,6 +45,8 @@ async def push_changes(operation: PushChanges, work: Work) -> PushReply:
     if await software_changed(course):
         return course.reply
     await compare_with_device(course)
+    if not course.can.candidate:
+        await aside(_writable, changes, connection, course.schema)
     nothing_to_do = not changes and operation.action is not PushAction.ACTIVATE
     return await run(course, "there were no staged changes" if nothing_to_do else None)
 
@@ -72,6 +74,12 @@ def to_send(view: Loaded, action: PushAction) -> tuple[PendingChange, ...]:
 def checked(view: Loaded, changes: Sequence[PendingChange]) -> None:
     check_changes(view, changes)
     refuse_masked(view.schema, changes)
+
+
+def _writable(changes: Sequence[PendingChange], connection: DeviceConnection, schema: Schema) -> None:
+    """Where each write runs at once, what cannot be written is to be known before the first."""
+    for change in changes:
+        connection.preview(schema, ElementEdit(change.before, change.after))
 
 
 def plan_of(operation: PushChanges, view: Loaded, changes: tuple[PendingChange, ...]) -> Plan:

@@ -119,7 +119,10 @@ async def preview_push(operation: PreviewPush, work: Work) -> PushPreview:
         raise
     except SdmError as refusal:
         preview = _barred(preview, refusal)
-    return replace(preview, sends=await aside(_sends, changes, connection, view.schema))
+    try:
+        return replace(preview, sends=await aside(_sends, changes, connection, view.schema))
+    except SdmError as refusal:
+        return _barred(preview, refusal)
 
 
 def _barred(preview: PushPreview, refusal: SdmError) -> PushPreview:

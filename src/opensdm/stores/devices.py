@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, update
 
-from opensdm.core.enrolment import endpoint
+from opensdm.core.enrolment import endpoint, is_loopback
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
@@ -218,12 +218,12 @@ class Devices(Repository):
         await self._connection.execute(insert(device_lock), lock)
 
     async def check_unknown(self, credentials: Credentials) -> None:
-        """A host is the device's already when only one of the two says a port: which one is meant is not known here."""
+        """A host is the device whatever the port: one unit answers at several. Only this machine stands for many."""
         port = credentials.parameters.get("port")
         addresses = [a for a in (credentials.address, credentials.secondary_address) if a]
         wanted = {endpoint(address, port) for address in addresses}
         for other, address, (host, taken) in await self._endpoints(wanted):
-            if any(host == h and (not p or not taken or p == taken) for h, p in wanted):
+            if any(host == h and (not p or not taken or p == taken or not is_loopback(h)) for h, p in wanted):
                 raise InvalidRequest(
                     f"{address} is an address of device {other.device_name!r} ({wire_id(other.device_id)}): "
                     "probe that device instead",

@@ -1,4 +1,4 @@
-"""What a push to an SBC would send, as it is shown: whatever a secret looks like, it is not in there."""
+"""What a push to an SBC sends, and how that is shown: whatever a secret looks like, it is not in there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from opensdm.drivers.names import load_definition
 DEFINITION = load_definition("acme_sbc")
 
 
-def _attribute(name: str, value_type: str = "string", *, key: bool = False) -> DeviceAttribute:
-    return DeviceAttribute(name, key, False, value_type, False, (), (), None, None, None, None)
+def _attribute(
+    name: str, value_type: str = "string", *, key: bool = False, default: str | None = None
+) -> DeviceAttribute:  # fmt: skip
+    values = () if default is None else (default,)
+    return DeviceAttribute(name, key, False, value_type, False, values, (), None, None, None, None)
 
 
 AGENT = DeviceType(
@@ -25,6 +28,7 @@ AGENT = DeviceType(
         _attribute("note"),
         _attribute("pass-phrase", "password"),
         _attribute("other-pass", "password"),
+        _attribute("state", default="enabled"),
     ),
 )
 
@@ -53,3 +57,17 @@ def test_no_secret_is_shown_however_it_is_written(secret: str) -> None:
 def test_an_empty_secret_spoils_nothing_and_an_unchanged_one_is_not_sent() -> None:
     text = shown(thing(passPhrase="s3cret", otherPass="", note="x"), thing(passPhrase="s3cret", otherPass="", note="y"))
     assert "<value>y</value>" in text and "xxxx" not in text and "pass-phrase" not in text
+
+
+@pytest.mark.parametrize("left_out", ["note", "passPhrase"])
+def test_an_element_that_is_staged_anew_keeps_nothing_of_the_old_one(left_out: str) -> None:
+    """Deleted and added again in one push: a change would leave what the new one does not say as it was."""
+    before = {"note": "old", "passPhrase": "s3cret"}
+    after = {name: value for name, value in before.items() if name != left_out}
+    methods = [line.split(" ")[0] for line in shown(thing(**before), thing(**after)).splitlines() if "/" in line[:12]]
+    assert methods == ["DELETE", "POST"]
+
+
+def test_what_has_its_default_needs_no_new_element() -> None:
+    text = shown(thing(state="enabled", note="old"), thing(note="new"))
+    assert text.startswith("PUT ") and "\nPOST" not in text

@@ -29,8 +29,8 @@ from opensdm.handlers import HANDLERS
 from opensdm.stores.database import Database, open_database
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.recovery import recover
-from opensdm.stores.schema import migrate
 from opensdm.stores.secrets import SecretBox
+from tests.migrated import set_up
 
 PASSWORD = "correct-horse-7"
 USERS = {
@@ -136,7 +136,7 @@ async def open_house(
 ) -> House:
     """Open the database at `url`, recover, and stand the gate on it. The same url again: a restart."""
     box = _secret_box(key_file)
-    await migrate(url)
+    await set_up(url)
     database = open_database(url, box)
     recovered = await recover(database, "test-node", "127.0.0.1")
     ledger = make_ledger(database, recovered.incarnation)

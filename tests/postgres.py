@@ -4,6 +4,7 @@ Ask for `postgres_url` to get a new empty database, for `postgres_server` to rea
 `own_postgres` to get a server that a test may kill. OPENSDM_TEST_FSYNC=off trades durability for speed.
 """
 
+import asyncio
 import os
 import pwd
 import re
@@ -15,12 +16,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from opensdm.stores.schema import migrate
 from tests.machine import missing
 
 ADMINISTRATOR = "postgres"
@@ -150,10 +153,10 @@ class PostgresServer:
             *("--dbname", database, "--command", statement),
         ).strip()
 
-    def create_database(self) -> str:
-        """Name of a new empty database, owned by the role in `url`."""
+    def create_database(self, template: str | None = None) -> str:
+        """Name of a new database, owned by the role in `url`: empty, or a copy of one that nobody is connected to."""
         name = f"test_{secrets.token_hex(8)}"
-        self.sql(f"create database {name} owner {OWNER}")
+        self.sql(f"create database {name} owner {OWNER}{f' template {template}' if template else ''}")
         return name
 
     def drop_database(self, name: str) -> None:
@@ -234,6 +237,23 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """Address of a new empty database, dropped after the test."""
     name = postgres_server.create_database()
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(postgres_server: PostgresServer) -> str:
+    name = postgres_server.create_database()
+    # In a thread, whose event loop is nobody else's.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, migrate(postgres_server.url(name))).result()
+    return name
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: PostgresServer, _migrated_template: str) -> Iterator[str]:
+    """Address of a database that is set up and holds nothing yet, dropped after the test."""
+    name = postgres_server.create_database(_migrated_template)
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
 

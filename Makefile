@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-# How many processes share the tests.
-WORKERS ?= 2
+# How many processes share the tests: one more than CI has cores, since many of them wait for devices.
+WORKERS ?= 3
 DATA ?= var
 LISTEN ?= 127.0.0.1:8443
 PYTEST_ARGS ?=

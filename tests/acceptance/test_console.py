@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from opensdm.doors.local import MAX_REQUEST
 from tests.program import (
     ADMIN_PASSWORD,
     OPENSDM,
@@ -186,7 +187,7 @@ def test_the_console_is_for_the_owner_and_for_its_operations_only(installed: Ins
             b"\xff\n",
         ):
             assert b'"code":"INVALID_REQUEST"' in _asked(path, request), request
-        assert _asked(path, b"x" * 200_000 + b"\n") == b""
+        assert _asked(path, b"x" * (MAX_REQUEST + 1) + b"\n") == b""
         assert _asked(path, b'{"operation": "ListUsers"') == b""
         assert b'"user_name":"admin"' in _asked(path, b'{"operation": "ListUsers"}\n')
         assert installed.client(server).get("/readyz").ok

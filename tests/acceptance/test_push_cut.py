@@ -162,11 +162,11 @@ async def sbc() -> AsyncIterator[Sbc]:
 
 
 async def test_a_push_to_a_virtual_sbc_cut_off(tmp_path: Path, sbc: Sbc) -> None:
-    await sweep(tmp_path, sbc, every=7)
+    await sweep(tmp_path, sbc, every=11)
 
 
 async def test_a_push_to_netconfd_cut_off(tmp_path: Path, netconf_device: NetconfDevice) -> None:
-    await sweep(tmp_path, Netconf(netconf_device), every=9)
+    await sweep(tmp_path, Netconf(netconf_device), every=12)
 
 
 async def test_a_push_to_frr_cut_off(tmp_path: Path, frr_router: FrrRouter) -> None:

@@ -172,15 +172,15 @@ async def sbc() -> AsyncIterator[Sbc]:
 
 
 async def test_killed_while_a_virtual_sbc_is_written(tmp_path: Path, sbc: Sbc) -> None:
-    await sweep(tmp_path, sbc, first=5, every=8)
+    await sweep(tmp_path, sbc, first=7, every=14)
 
 
 async def test_killed_while_netconfd_is_written(tmp_path: Path, netconf_device: NetconfDevice) -> None:
-    await sweep(tmp_path, Netconf(netconf_device), first=4, every=8)
+    await sweep(tmp_path, Netconf(netconf_device), first=6, every=12)
 
 
 async def test_killed_while_frr_is_written(tmp_path: Path, frr_router: FrrRouter) -> None:
-    await sweep(tmp_path, Frr(frr_router), first=4, every=9)
+    await sweep(tmp_path, Frr(frr_router), first=6, every=14)
 
 
 @pytest.mark.prove

@@ -147,7 +147,7 @@ class Meanwhile(Ledger):
         self._act: Act | None = None
 
     def before(self, operation: str, act: Act) -> None:
-        """Run `act` when the next submission of this operation arrives, once."""
+        """Run `act` when the next submission of this operation arrives, once; one without audit goes by its request."""
         self._operation, self._act = operation, act
 
     @property
@@ -156,7 +156,9 @@ class Meanwhile(Ledger):
 
     async def submit(self, submission: Submission) -> Receipt:
         act = self._act
-        if act is not None and submission.audit is not None and submission.audit.operation == self._operation:
+        audit, request = submission.audit, submission.request
+        name = audit.operation if audit is not None else type(request).__name__
+        if act is not None and name == self._operation:
             self._act = None
             await act()
         return await super().submit(submission)

@@ -97,7 +97,7 @@ class FrrRouter:
     def restart(self) -> None:
         """Reboot: connections and what was not saved are lost; address and keys stay."""
         self.kill()
-        self._flush_routes()
+        self.forget_routes()
         self.start()
 
     def wipe(self) -> None:
@@ -108,7 +108,7 @@ class FrrRouter:
         if self._sshd is None or not self._sshd.running:
             self.kill()
             if self.address:
-                self._flush_routes()
+                self.forget_routes()
                 self._write_configuration()
             self.start()
             return
@@ -117,7 +117,7 @@ class FrrRouter:
         for process in self._daemons:
             process.kill()
         self._daemons.clear()
-        self._flush_routes()
+        self.forget_routes()
         self._write_configuration()
         self._start_daemons()
 
@@ -202,8 +202,11 @@ class FrrRouter:
                 raise RuntimeError(f"{daemon} did not start: {self._daemons[-1].log.read_text()[-2000:]}")
             time.sleep(0.01)
 
-    def _flush_routes(self) -> None:
-        # A zebra that was killed leaves its routes in the kernel, and the next one takes its time to sweep them.
+    def forget_routes(self) -> None:
+        """Take the static routes out of the kernel, as a power cut does.
+
+        A zebra that was killed leaves them there, and the next one takes its time to sweep them.
+        """
         run("ip", "-n", self.name, "route", "flush", "proto", "static")
 
 

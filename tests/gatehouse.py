@@ -19,6 +19,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from opensdm.core.identity import SessionPolicy
+from opensdm.core.lock import LockPolicy
 from opensdm.core.operations import AddNetworkFunction, AddUser, AssignDevice, ListDevices, Login, Operation
 from opensdm.core.ports import DriverRegistry
 from opensdm.drivers.registry import Registry
@@ -40,6 +41,8 @@ USERS = {
     "admin": "administrators",
     "mona": "monitors",
 }
+AT_ONCE = LockPolicy(wait_s=0, queue_s=0)
+"""Nobody waits who does not say so."""
 _requests = itertools.count(1)
 
 
@@ -133,6 +136,7 @@ async def open_house(
     drivers: DriverRegistry | None = None,
     handlers: Mapping[type[Operation], Handler] = HANDLERS,
     make_ledger: Callable[[Database, int], Ledger] = Ledger,
+    lock_policy: LockPolicy = AT_ONCE,
 ) -> House:
     """Open the database at `url`, recover, and stand the gate on it. The same url again: a restart."""
     box = _secret_box(key_file)
@@ -149,6 +153,7 @@ async def open_house(
         passwords=QuickPasswords(),
         incarnation=recovered.incarnation,
         session_policy=SessionPolicy(),
+        lock_policy=lock_policy,
     )
     return House(url, key_file, database, ledger, gate)
 

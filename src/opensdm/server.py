@@ -19,6 +19,7 @@ import structlog
 from opensdm import collector
 from opensdm.core.errors import AlreadyExists, InvalidRequest, SdmError, StoreUnavailable
 from opensdm.core.identity import ADMINISTRATORS, SessionPolicy
+from opensdm.core.lock import LockPolicy
 from opensdm.core.operations import AddUser, Operation, ShowServer
 from opensdm.data_directory import COMMAND, SERVER, DataDirectory, DirectoryInUse, new_node_name
 from opensdm.doors import local
@@ -160,6 +161,7 @@ class Server:
         log.info("stopping")
         await clock.stop()
         self.directory.remove_console()
+        self._gate.stop_waiting()
         await asyncio.gather(listener.stop(), console.stop(GRACE_S))
         left = await self._gate.drain(max(0.0, until - time.monotonic()))
         if left:
@@ -361,6 +363,7 @@ async def _open_gate(
         passwords=passwords,
         incarnation=recovered.incarnation,
         session_policy=_policy(settings, node_name),
+        lock_policy=_lock_policy(settings),
     )
     if recovered.interrupted_claims:
         log.warning("operations of an earlier run were interrupted", operations=len(recovered.interrupted_claims))
@@ -379,6 +382,11 @@ def _policy(settings: Settings, node_name: str) -> SessionPolicy:
     return SessionPolicy(
         session.admin_idle_s, session.user_idle_s, session.absolute_s, session.max_per_user, node_name
     )  # fmt: skip
+
+
+def _lock_policy(settings: Settings) -> LockPolicy:
+    lock = settings.lock
+    return LockPolicy(lock.wait_s, lock.max_wait_s, lock.queue_s, lock.max_lease_s)
 
 
 def _console() -> Caller:

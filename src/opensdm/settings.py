@@ -158,6 +158,25 @@ class DeviceSettings(Section):
 class LockSettings(Section):
     """The device lock."""
 
+    wait_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=86_400,
+        description="Seconds a lock request waits for other users' work on the device to end, unless it says how long "
+        "itself; 0: it is refused at once.",
+    )
+    max_wait_s: float = Field(
+        default=600.0, ge=0, le=86_400, description="Longest wait, in seconds, that a lock request may ask for."
+    )
+    queue_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that a write (load, push, restore, ...) waits for another one on the same device.",
+    )
+    max_lease_s: int = Field(
+        default=86_400, ge=1, le=31_536_000, description="Longest lease, in seconds, that a lock may be taken with."
+    )
     live_reads: Literal["closed"] = Field(
         default="closed",
         description="Reads from a device that another user has locked: `closed` refuses them. There is no other value "

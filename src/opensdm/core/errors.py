@@ -45,7 +45,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from opensdm.core.lock import Blocker
+from opensdm.core.lock_values import Blocker
 
 
 @dataclass(frozen=True, slots=True)

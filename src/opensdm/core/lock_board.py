@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from opensdm.core.lock_values import Answer, ClaimRow, ClaimState, LockEvent, LockRow, LostLock, PendingRow
+from opensdm.core.lock_values import (
+    Actor,
+    Answer,
+    AskedRow,
+    ClaimRow,
+    ClaimState,
+    LockEvent,
+    LockRow,
+    LockScope,
+    LostLock,
+    PendingRow,
+)
 
 
 @dataclass(slots=True)
@@ -27,22 +38,38 @@ class Board:
     def fenced(self, claim: ClaimRow) -> bool:
         return any(ticket < self._revoked(d) for d, ticket in claim.tickets.items())
 
+    def cut_off(self, claim: ClaimRow) -> bool:
+        """Its work is not to go on: it was interrupted or fenced before it ended."""
+        return claim.state is not ClaimState.ENDED and (claim.state is ClaimState.INTERRUPTED or self.fenced(claim))
+
     def over(self, claim: ClaimRow) -> bool:
+        """Whether nothing of it can reach a device any more. A place in the queue is over at its deadline."""
         if claim.state is ClaimState.ENDED:
             return True
-        if claim.state is not ClaimState.INTERRUPTED and not self.fenced(claim):
+        if claim.state is ClaimState.QUEUED and claim.deadline_us is not None and claim.deadline_us <= self.now_us:
+            return True
+        if not self.cut_off(claim):
             return False
-        return claim.step_until_us is None or claim.step_until_us <= self.now_us
+        if claim.step_until_us is None:
+            return True
+        return claim.step_until_us <= self.now_us and not claim.unfenced
+
+    def unconfirmed(self, claim: ClaimRow) -> bool:
+        """Cut off within a step on a device that nothing fences: only somebody's word ends it."""
+        return claim.unfenced and claim.step_until_us is not None and self.cut_off(claim)
 
     def running_on(self, devices: frozenset[int]) -> list[ClaimRow]:
         """Claims on any of the devices that are not over, oldest first."""
         found = [c for c in self.claims.values() if not devices.isdisjoint(c.tickets) and not self.over(c)]
         return sorted(found, key=lambda c: c.claim_id)
 
-    def pending_on(self, devices: frozenset[int], *, foreign_to: int) -> list[PendingRow]:
+    def pending_on(
+        self, devices: frozenset[int], *, foreign_to: Actor, scope: LockScope = LockScope.USER
+    ) -> list[PendingRow]:
+        """Live requests of others that wait for any of the devices."""
         return [
             p for p in self.pending.values()
-            if p.owner_id != foreign_to and p.deadline_us > self.now_us and not devices.isdisjoint(p.devices)
+            if not p.owned_by(foreign_to, scope) and p.deadline_us > self.now_us and not devices.isdisjoint(p.devices)
         ]  # fmt: skip
 
     def apply(self, decision: Decision) -> None:
@@ -50,6 +77,7 @@ class Board:
         self.locks.update((row.device_id, row) for row in decision.locks)
         self.claims.update((row.claim_id, row) for row in decision.claims)
         self.lost.update(((row.device_id, row.user_id), row) for row in decision.lost)
+        self.pending.update((row.pending_id, row) for row in decision.pending)
         for key in decision.told:
             self.lost.pop(key, None)
         for pending_id in decision.cancelled:
@@ -62,7 +90,11 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one request comes to: its answer and the rows and events to write. A refusal changes no lock."""
+    """What one request comes to: its answer and the rows and events to write. A refusal changes no lock.
+
+    `new_claim`: the claims were not there before. `pending` are new requests that wait; `cancelled` the numbers of
+    those that wait no more.
+    """
 
     answer: Answer
     locks: tuple[LockRow, ...] = ()
@@ -71,3 +103,6 @@ class Decision:
     lost: tuple[LostLock, ...] = ()
     told: tuple[tuple[int, int], ...] = ()
     cancelled: tuple[int, ...] = ()
+    pending: tuple[PendingRow, ...] = ()
+    asks: tuple[AskedRow, ...] = ()
+    new_claim: bool = False

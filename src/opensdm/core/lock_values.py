@@ -28,6 +28,12 @@ class EventKind(StrEnum):
     OVERRIDDEN = "device:lock:overridden"
     EXPIRED = "device:lock:expired"
     DELETED = "device:lock:deleted"
+    LEASED = "device:lock:leased"
+    """The end of a lease moved: taken on, renewed, restarted when work ended, or taken off."""
+    WAITING = "device:lock:waiting"
+    GAVE_UP = "device:lock:abandoned"
+    ASKED = "device:lock:asked"
+    CONFIRMED = "device:state:confirmed"
 
 
 class RefusalCode(StrEnum):
@@ -42,11 +48,28 @@ class RefusalCode(StrEnum):
     INVALID_REQUEST = "INVALID_REQUEST"
 
 
+class LockScope(StrEnum):
+    """Whose a lock is: the user's, or the one session's that took it."""
+
+    USER = "user"
+    SESSION = "session"
+
+
 class OverrideMode(StrEnum):
     """NOW fences running work of the old owner; GRACEFUL lets it run to its end."""
 
     NOW = "now"
     GRACEFUL = "graceful"
+
+
+@dataclass(frozen=True, slots=True)
+class LockPolicy:
+    """The bounds of waiting and of leases, in seconds; settings `lock.*`."""
+
+    wait_s: float = 5.0
+    max_wait_s: float = 600.0
+    queue_s: float = 5.0
+    max_lease_s: int = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +96,27 @@ class LockRow:
     door: str | None = None
     session_id: int | None = None
     reason: str | None = None
-    scope: str = "user"
+    scope: LockScope = LockScope.USER
     lease_s: int | None = None
     lease_until_us: int | None = None
     uncertain: bool = False
     read_only: bool = False
+    platform: str = ""
 
     @property
     def held(self) -> bool:
         return self.holder_id is not None
 
-    def held_by(self, user_id: int) -> bool:
-        return self.holder_id == user_id
+    def held_by(self, actor: Actor) -> bool:
+        """Whether the lock is this caller's: the user's by any session, or that of this very session."""
+        if self.holder_id != actor.user_id:
+            return False
+        return self.scope is LockScope.USER or self.session_id == actor.session_id
 
     def freed(self) -> LockRow:
         return replace(
             self, holder_id=None, holder_name=None, since_us=None, door=None, session_id=None,
-            reason=None, scope="user", lease_s=None, lease_until_us=None,
+            reason=None, scope=LockScope.USER, lease_s=None, lease_until_us=None,
         )  # fmt: skip
 
 
@@ -109,6 +136,15 @@ class ClaimRow:
     step_until_us: int | None = None
     parent_id: int | None = None
     request_id: str = ""
+    session_id: int | None = None
+    deadline_us: int | None = None
+    """Until when it waits while QUEUED."""
+    unfenced: bool = False
+    """The device can neither be locked nor asked to confirm: a write cut off may reach it at any time later."""
+
+    def owned_by(self, actor: Actor, scope: LockScope) -> bool:
+        """Whether this is the own work of a caller who locks with this scope."""
+        return self.owner_id == actor.user_id and (scope is LockScope.USER or self.session_id == actor.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +157,28 @@ class PendingRow:
     devices: frozenset[int]
     deadline_us: int
     since_us: int
+    session_id: int | None = None
+    scope: LockScope = LockScope.USER
+    incarnation: int = 0
+    request_id: str = ""
+
+    def owned_by(self, actor: Actor, scope: LockScope = LockScope.USER) -> bool:
+        """Whether this is the own request of a caller who works, or waits, with this scope."""
+        if self.owner_id != actor.user_id:
+            return False
+        return LockScope.SESSION not in (scope, self.scope) or self.session_id == actor.session_id
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """Somebody asks for the release of a lock: of the grant with this epoch, and of no later one."""
+
+    device_id: int
+    asker_id: int
+    asker_name: str
+    message: str | None
+    at_us: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +214,8 @@ class Blocker:
     step_until_us: int | None = None
     idle_s: int | None = None
     holder_logged_in: bool | None = None
+    unconfirmed: bool = False
+    """Work that was cut off where nothing fences it: the device is busy until somebody confirms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +234,12 @@ class LockEvent:
     reason: str | None
     at_us: int
     revoked: int
+    scope: LockScope = LockScope.USER
+    session_id: int | None = None
+    lease_s: int | None = None
+    lease_until_us: int | None = None
+    event_id: int | None = None
+    """Set when read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +251,40 @@ class Refused:
     device_id: int | None = None
     lost: LostLock | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not yet: foreign work runs. The request bars new foreign work until its deadline; `blockers` is that work."""
+
+    pending_id: int
+    devices: frozenset[int]
+    deadline_us: int
+    blockers: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Not yet: another write runs, or is before it in the queue. `claim` keeps the place until its deadline."""
+
+    claim: ClaimRow
+    blockers: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The holder was asked to release; `lock` is what was asked for."""
+
+    lock: LockRow
+    ask: AskedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Nothing on the device waits for a confirmation any more; `claims` were ended by this one."""
+
+    lock: LockRow
+    claims: tuple[ClaimRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +314,8 @@ class Overridden:
     previous: LockRow
     settled: bool
     step_until_us: int | None
+    waiting: Waiting | None = None
+    """With `transfer`, while foreign work is still open: the new owner's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,116 +342,6 @@ class Done:
     """The step was taken; there is nothing to tell."""
 
 
-Answer = Refused | Locked | Released | Overridden | Admitted | Stepped | Done
-
-
-# ---------------------------------------------------------------------------------------- requests
-
-
-@dataclass(frozen=True, slots=True)
-class TakeLock:
-    """Lock(u, S): all of S or nothing."""
-
-    actor: Actor
-    devices: frozenset[int]
-    reason: str | None = None
-    epoch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseLock:
-    """Unlock(u, S): what u holds in S becomes free."""
-
-    actor: Actor
-    devices: frozenset[int]
-    epoch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TakeAway:
-    """Override(a, d): ends another's lock, on record."""
-
-    actor: Actor
-    devices: frozenset[int]
-    reason: str
-    expected_holder: str | None = None
-    expected_epoch: int | None = None
-    mode: OverrideMode = OverrideMode.NOW
-    transfer: bool = False
-    epoch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """The check of an operation whose only effect is in our database; effect and check commit together.
-
-    `exclusive`: refused while another write runs. `alone`: refused while any claim is on a device.
-    `drop`: the devices disappear with it, and their locks end. `writes`: refused on read-only devices.
-    """
-
-    actor: Actor
-    devices: frozenset[int]
-    epoch: int | None = None
-    writes: bool = False
-    exclusive: bool = False
-    alone: bool = False
-    drop: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Admit:
-    """Admit(u, S, op): as `Guard`, and the claim is registered in the same step."""
-
-    actor: Actor
-    devices: frozenset[int]
-    claim_id: int
-    operation: str
-    incarnation: int
-    exclusive: bool
-    writes: bool = False
-    epoch: int | None = None
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BeginStep:
-    """Step(c): before each southbound write."""
-
-    claim_id: int
-    incarnation: int
-    limit_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class FinishStep:
-    """StepDone(c): the device answered."""
-
-    claim_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """The check inside a write that records what an admitted operation did: is it still admitted?"""
-
-    claim_id: int
-    incarnation: int
-    clears_uncertain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndClaim:
-    """End(c). A step whose answer never came leaves the claim INTERRUPTED until that step is over."""
-
-    claim_id: int
-    uncertain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """Recover or Reconnect: this claim's run is gone; its open step may still reach the device."""
-
-    claim_id: int
-
-
-Request = TakeLock | ReleaseLock | TakeAway | Guard | Admit | BeginStep | FinishStep | Fence | EndClaim | Interrupt
-GuardedRequest = TakeLock | ReleaseLock | TakeAway | Guard | Admit
+Answer = (
+    Refused | Locked | Waiting | Released | Overridden | Admitted | Queued | Stepped | Done | Asked | Confirmed
+)  # fmt: skip

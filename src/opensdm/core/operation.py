@@ -35,6 +35,7 @@ class Scope(StrEnum):
 
     SERVER = "server"
     DEVICE = "device"
+    DEVICES = "devices"
     NETWORK_FUNCTION = "network_function"
     FUNCTION_GROUP = "function_group"
     DEVICE_GROUP = "device_group"

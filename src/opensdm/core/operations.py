@@ -74,28 +74,42 @@ from opensdm.core.inventory_operations import (
     ShowFunctionGroup,
     ShowNetworkFunction,
 )
-from opensdm.core.lock_values import OverrideMode
+from opensdm.core.lock_operations import (
+    AskForLock,
+    CheckLock,
+    ConfirmDevice,
+    ExpireLeases,
+    FollowLockEvents,
+    ListAsks,
+    ListLockEvents,
+    ListLocks,
+    LockDevice,
+    LockDevices,
+    LockGroup,
+    OverrideLock,
+    ShowLock,
+    UnlockDevice,
+    UnlockDevices,
+    UnlockGroup,
+)
 from opensdm.core.operation import REGISTRY, Claim, Kind, Operation, Rule, Scope, observe
 
 __all__ = [
-    "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "ApplyBatch", "AssignDevice",
-    "BackUpDevice", "BackUpOnSchedule", "BatchEdit", "BatchVerb", "CancelTask", "ChangeCredentials",
-    "ChangeDeviceGroup", "CheckSync", "Claim", "CompareVersions", "DeleteDeviceGroup", "DeleteElement",
-    "DeleteNetworkFunction", "DeviceEnrolment", "DisableUser", "DiscardChanges", "DraftElement", "EnableUser",
-    "ExportNetworkFunctions", "FunctionRow", "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind",
-    "ListAudit", "ListCategories", "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes",
-    "ListElements", "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks",
-    "ListUsers", "ListVersions", "LoadConfiguration", "LockDevice", "LockGroup", "Login", "Logout",
-    "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush", "ProbeDevice",
-    "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion",
-    "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup",
-    "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer",
-    "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockGroup", "UpdateElement",
+    "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "ApplyBatch", "AskForLock",
+    "AssignDevice", "BackUpDevice", "BackUpOnSchedule", "BatchEdit", "BatchVerb", "CancelTask", "ChangeCredentials",
+    "ChangeDeviceGroup", "CheckLock", "CheckSync", "Claim", "CompareVersions", "ConfirmDevice", "DeleteDeviceGroup",
+    "DeleteElement", "DeleteNetworkFunction", "DeviceEnrolment", "DisableUser", "DiscardChanges", "DraftElement",
+    "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FollowLockEvents", "FunctionRow", "GroupEnrolment",
+    "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit", "ListCategories", "ListChangeSets",
+    "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements", "ListFunctionGroups", "ListLockEvents",
+    "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers", "ListVersions", "LoadConfiguration", "LockDevice",
+    "LockDevices", "LockGroup", "Login", "Logout", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice",
+    "Prefer", "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts",
+    "RebaseChanges", "RestoreVersion", "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice",
+    "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowNetworkFunction", "ShowPendingChanges",
+    "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices",
+    "UnlockGroup", "UpdateElement",
 ]  # fmt: skip
-
-
-def _lock(tag: str, scope: Scope, area: Area = Area.DEVICE_LOCK) -> Rule:
-    return Rule(Kind.LOCK, tag, area, Level.FULL, scope)
 
 
 # ------------------------------------------------------------------------------ sessions and server
@@ -120,65 +134,6 @@ class ShowSession(Operation, rule=observe("session:login:shown", Area.SESSION)):
 @dataclass(frozen=True, kw_only=True)
 class ShowServer(Operation, rule=observe("server:state:shown", Area.SESSION)):
     pass
-
-
-# -------------------------------------------------------------------------------------------- locks
-
-
-@dataclass(frozen=True, kw_only=True)
-class LockDevice(Operation, rule=_lock("device:lock:taken", Scope.DEVICE)):
-    device_id: int
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnlockDevice(Operation, rule=_lock("device:lock:released", Scope.DEVICE)):
-    device_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LockGroup(Operation, rule=_lock("group:lock:taken", Scope.FUNCTION_GROUP)):
-    nf_id: int
-    group_id: int
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnlockGroup(Operation, rule=_lock("group:lock:released", Scope.FUNCTION_GROUP)):
-    nf_id: int
-    group_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverrideLock(Operation, rule=_lock("device:lock:overridden", Scope.DEVICE, Area.LOCK_OVERRIDE)):
-    device_id: int
-    reason: str
-    expected_holder: str | None = None
-    expected_epoch: int | None = None
-    mode: OverrideMode = OverrideMode.NOW
-    transfer: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShowLock(Operation, rule=observe("device:lock:shown", Area.INVENTORY, Scope.DEVICE)):
-    device_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListLocks(Operation, rule=observe("device:lock:listed", Area.INVENTORY)):
-    """Held locks, oldest first. `holder`: user name. `stale`: holder idle, logged out or disabled."""
-
-    holder: str | None = None
-    stale: bool | None = None
-    offset: int = 0
-    limit: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListLockEvents(Operation, rule=observe("device:history:listed", Area.INVENTORY, Scope.DEVICE)):
-    device_id: int
-    offset: int = 0
-    limit: int | None = None
 
 
 # ------------------------------------------------------------------------------------ audit and users

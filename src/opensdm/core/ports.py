@@ -11,11 +11,12 @@ from typing import Protocol, TypeVar
 from opensdm.core.element import Element, Schema
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
-from opensdm.core.lock import Actor, Answer, ReleaseLock, TakeAway, TakeLock
+from opensdm.core.lock import Actor, Answer, LockPolicy, LockRequest
 from opensdm.core.operations import Operation
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.store_ports import (
     Activity,
+    AskRow,
     AuditStore,
     ConfigurationStore,
     DeviceFacts,
@@ -33,13 +34,14 @@ from opensdm.core.store_ports import (
     SessionRow,
     TaskStore,
     Transaction,
+    WaitingRequest,
 )
 
 __all__ = [
-    "Activity", "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts", "Driver",
-    "DriverRegistry", "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView", "NewDevice",
-    "NodeRow", "NodeStore", "Packed", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore", "Transaction",
-    "Work",
+    "Activity", "AskRow", "AuditStore", "Capabilities", "ConfigurationStore", "DeviceConnection", "DeviceFacts",
+    "Driver", "DriverRegistry", "Effect", "ElementEdit", "IdentityStore", "InventoryStore", "LockStore", "LockView",
+    "NewDevice", "NodeRow", "NodeStore", "Packed", "Page", "Passwords", "RunningWork", "SessionRow", "TaskStore",
+    "Transaction", "WaitingRequest", "Work",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -66,6 +68,9 @@ class Capabilities:
     """An activation undoes itself unless it is confirmed."""
     ends_foreign_session: bool = False
     """A session that an earlier run of ours left on the device can be ended from a new one."""
+    unfenced: bool = False
+    """A write cut off may reach the device at any time later: it can neither be locked nor asked to confirm a write,
+    nor can an earlier session be ended. After an interruption somebody must look and confirm."""
     writes: bool = True
     """False: the platform is there to be loaded and backed up."""
 
@@ -203,8 +208,23 @@ class Work(Protocol):
         own work only: the tag of an audit row that is left where the effect answers something true.
         """
 
-    async def decide(self, request: TakeLock | ReleaseLock | TakeAway) -> Answer:
-        """Lock operations only: have the rules decide, on the devices the operation names; raises refusals."""
+    async def decide(self, request: LockRequest) -> Answer:
+        """Lock operations only: have the rules decide, on the devices the operation names; raises refusals.
+
+        What may wait is answered when its wait is over.
+        """
+
+    async def foresee(self, request: LockRequest) -> Answer:
+        """What the rules would answer now, on the devices the operation names; nothing happens."""
+
+    async def expire(self, devices: Sequence[int]) -> None:
+        """The server's own work only: end the leases that are due on these devices."""
+
+    async def settled_events(self) -> int:
+        """The id of a lock event up to which all are there: none with a smaller id can still come."""
+
+    @property
+    def lock_policy(self) -> LockPolicy: ...
 
     @property
     def actor(self) -> Actor:

@@ -11,9 +11,9 @@ from opensdm.core.element import Element, ElementType
 from opensdm.core.identity import Session
 from opensdm.core.inventory import Category, Device, DeviceGroup, NetworkFunction, ParameterType
 from opensdm.core.inventory_operations import FunctionRow
-from opensdm.core.lock import LostLock
+from opensdm.core.lock import Blocker, LockEvent, LostLock
 from opensdm.core.operations import PushAction
-from opensdm.core.ports import Capabilities, DeviceFacts, LockView, NodeRow
+from opensdm.core.ports import AskRow, Capabilities, DeviceFacts, LockView, NodeRow
 from opensdm.core.rebase import Clash
 from opensdm.core.staging import PendingChange
 from opensdm.core.task import Progress, Task
@@ -117,11 +117,46 @@ class LockReply:
 
 @dataclass(frozen=True, slots=True)
 class OverrideReply:
-    """The lock after an override. Not settled: a step of the old owner's work is open until then."""
+    """The lock after an override. Not settled: a step of the old owner's work is open until then.
+
+    `waiting`: the device becomes the caller's when that work is over.
+    """
 
     lock: LockView
     settled: bool
     step_until_us: int | None
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskReply:
+    """The lock whose holder was asked to release it."""
+
+    lock: LockView
+    asked_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReply:
+    """What a lock request would come to now.
+
+    `would`: "grant"; "held", the caller has it already; "wait", for the work in `blockers`; "refuse", for all of them.
+    """
+
+    lock: LockView
+    would: str
+    blockers: tuple[Blocker, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LockEventsReply:
+    """Events in the order of their ids; ask again with `last_id` for those that follow."""
+
+    events: tuple[LockEvent, ...]
+    last_id: int
+
+
+Asks = Listing[AskRow]
 
 
 SUCCEEDED = "SUCCESS"

@@ -71,6 +71,31 @@ class LockView:
     holder_logged_in: bool
     orphaned: bool
     running: tuple[RunningWork, ...] = ()
+    waiting: tuple[WaitingRequest, ...] = ()
+    asks: tuple[AskRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRequest:
+    """A lock request that waits for the device; until then it bars new work of others."""
+
+    owner: str
+    since_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskRow:
+    """Somebody asks the holder of a lock to release it; gone with that lock."""
+
+    device_id: int
+    device_name: str
+    asker_id: int
+    asker_name: str
+    holder_id: int
+    message: str | None
+    at_us: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +325,20 @@ class LockStore(Protocol):
     async def lock(self, device_id: int) -> LockView: ...
     async def locks(self, *, holder: str | None, stale: bool | None, page: Page) -> tuple[list[LockView], int]: ...
     async def events(self, device_id: int, page: Page) -> tuple[list[LockEvent], int]: ...
+    async def events_after(
+        self, after: int, top: int, device_id: int | None, limit: int
+    ) -> tuple[list[LockEvent], int]:
+        """Events with ids greater than `after` and at most `top`, oldest first; and up to where they were looked at."""
+
+    async def last_event(self) -> int:
+        """The id of the newest event; 0 when there is none."""
+
+    async def asks(self, user_id: int) -> list[AskRow]:
+        """Those on locks of this user, and this user's own; oldest first."""
+
+    async def due_leases(self) -> list[int]:
+        """Devices whose locks' leases have run out, unless work of their owners holds them up."""
+
     async def standing(self, session_ids: Sequence[int]) -> Mapping[int, tuple[int, bool]]:
         """For sessions: idle seconds, and whether still logged in."""
 

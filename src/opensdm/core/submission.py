@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from opensdm.core.element import Element
 from opensdm.core.identity import Area, Level
-from opensdm.core.lock import Answer, Request
+from opensdm.core.lock import Answer, Promote, Request, StartClaim
 from opensdm.core.operations import Scope
 from opensdm.core.ports import Effect, Packed, Transaction
 
@@ -20,7 +20,7 @@ class Target:
     """Which devices a request is about: resolved inside the transaction that decides it.
 
     `target_id` is a device, network function or group id; `within` the function a group must belong to.
-    Scope SERVER has no devices; a claim's own requests name them in `devices`.
+    Scope DEVICES and a claim's own requests name them in `devices`; scope SERVER has none.
     """
 
     scope: Scope = Scope.SERVER
@@ -74,12 +74,27 @@ class Submission:
     """The refusal's sentence when the target has no devices; None: that is fine."""
 
 
+class Signal(Protocol):
+    """Something that will have happened. Take it before looking, then wait for it, and nothing is missed."""
+
+    async def wait(self) -> object: ...
+
+
 class LedgerPort(Protocol):
     """The one writer, as the gate sees it."""
 
     async def submit(self, submission: Submission) -> Receipt: ...
     async def peek(self, submission: Submission) -> Answer:
         """What the rules would answer now, on a read transaction: a hint, never an admission."""
+
+    async def peek_all(self, requests: Sequence[Promote | StartClaim]) -> list[Answer | None]:
+        """The same for all who wait, in one read; None where a device of theirs is gone."""
+
+    def next_freed(self) -> Signal:
+        """Set by the next commit that may let somebody go on who waits for a device."""
+
+    def next_told(self) -> Signal:
+        """Set by the next commit with lock events."""
 
     async def write(self, effect: Effect[T]) -> T: ...
 
@@ -88,6 +103,9 @@ class ReaderPort(Protocol):
     """Reads, each in one read-only transaction that sees all that was committed before it."""
 
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T: ...
+    async def settled_events(self) -> int:
+        """The id of a lock event up to which all are there: none with a smaller id can still come."""
+
     async def pack(self, elements: Sequence[Element]) -> Packed:
         """Everything about storing a configuration that takes no transaction, in a thread."""
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 
 from opensdm.core.errors import SdmError
-from opensdm.core.operations import BackUpOnSchedule, KeepHouse, ListDevices, Operation, PollDevice
+from opensdm.core.operations import BackUpOnSchedule, ExpireLeases, KeepHouse, ListDevices, Operation, PollDevice
 from opensdm.core.results import DeviceShown, Listing
 from opensdm.gate import Caller, Gate
 from opensdm.gate.run import Principal
@@ -24,6 +24,8 @@ DOOR = "clock"
 HOUSEKEEPING_S = 3600.0
 LOOK_EVERY_S = 1.0
 """How often devices are looked up that are due, and how soon a new one is polled."""
+LEASES_EVERY_S = 1.0
+"""How late the end of a lease is told of at most, where nobody's request comes first."""
 AFTER_FAILURE_S = 5.0
 LOOK_SHARE = 20
 """Looking takes at most one part in so many of the time, however many devices there are."""
@@ -98,6 +100,7 @@ class Clock:
     def start(self) -> None:
         self._begin(self._again("polls", self._look))
         self._begin(self._again("housekeeping", self._keep_house))
+        self._begin(self._again("leases", self._expire_leases))
 
     async def stop(self) -> None:
         """Send nothing more; what the gate has admitted ends by itself."""
@@ -163,6 +166,10 @@ class Clock:
         removed: int = await self._send(KeepHouse(keep_versions=self._settings.keep_versions))
         log.info("house kept", removed_rows=removed)
         return self._settings.housekeeping_s
+
+    async def _expire_leases(self) -> float:
+        await self._send(ExpireLeases())
+        return LEASES_EVERY_S
 
     async def _send(self, operation: Operation) -> Any:
         caller = Caller(DOOR, "server", uuid4().hex, principal=Principal.SYSTEM)

@@ -36,7 +36,9 @@ class SshCliDriver:
         self._definition = definition
         self._pool: Pool[Shell] = pool or Pool()
         self.platform = definition.platform
-        self.capabilities = Capabilities(saves_last=definition.writes, writes=definition.writes)
+        self.capabilities = Capabilities(
+            saves_last=definition.writes, writes=definition.writes, unfenced=definition.writes
+        )
 
     def connect(self, device_id: int, credentials: Credentials, verifier: Verifier) -> SshCliConnection:
         """No traffic yet."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +19,7 @@ from opensdm.core.errors import (
     HouseRuleBroken,
     LockLost,
     LockRefused,
+    NotFound,
     NotLoggedIn,
     SdmError,
     StoreUnavailable,
@@ -30,28 +32,37 @@ from opensdm.core.lock import (
     Blocker,
     ClaimRow,
     EndClaim,
+    Expire,
     Fence,
     Guard,
+    LockPolicy,
+    LockRequest,
+    Overridden,
+    Queued,
     RefusalCode,
     Refused,
-    ReleaseLock,
     TakeAway,
     TakeLock,
+    Waiting,
 )
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.ports import DriverRegistry, Effect, LockView, Passwords, SessionRow, Transaction, Work
 from opensdm.core.results import TaskStarted
 from opensdm.core.submission import LedgerPort, ReaderPort, Receipt, Standing, Submission, Target
+from opensdm.gate.events import EventWatch
 from opensdm.gate.outcome import Outcome
 from opensdm.gate.policy import advise, refusal, require
 from opensdm.gate.run import Caller, Principal, Run, nobody, own_session
 from opensdm.gate.seal import Seal
+from opensdm.gate.turns import Turns
+from opensdm.gate.waiting import Patience
 from opensdm.gate.work import GateWork, target_of
 from opensdm.gate.writer import Writer
 
 log = structlog.get_logger("opensdm.gate")
 
 OPERATIONS = Counter("opensdm_operations_total", "Operations by door and result", ["operation", "door", "result"])
+SECOND_US = 1_000_000
 EXPLAINED_BLOCKERS = 20
 TOUCH_EVERY_US = 60_000_000
 """A session's last use is written at most once a minute."""
@@ -74,6 +85,7 @@ class Gate:
         passwords: Passwords,
         incarnation: int,
         session_policy: SessionPolicy,
+        lock_policy: LockPolicy | None = None,
     ) -> None:
         self.ledger = ledger
         self.reader = reader
@@ -81,22 +93,50 @@ class Gate:
         self.passwords = passwords
         self.incarnation = incarnation
         self.session_policy = session_policy
+        self.lock_policy = lock_policy or LockPolicy()
         self._handlers = handlers
         self._writer = Writer(ledger)
         self.seal = Seal(self._writer, incarnation)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._turns = Turns(ledger, self._writer, self._submit)
+        self._watch = EventWatch(ledger, reader)
 
     async def execute(self, caller: Caller, operation: Operation) -> Any:
         """Run one operation as this caller; raises SdmError with `next_steps`.
 
-        A client that hangs up does not stop what it began: whatever was admitted runs to its end.
+        A client that hangs up does not stop what it began: whatever was admitted runs to its end. What only waits gives
+        up.
         """
+        return await self._execute(caller, operation, None)
+
+    async def execute_part(self, whole: Run, operation: Operation) -> Any:
+        """A part of a composite, by the same way; under the claim of the whole, where that has one."""
+        return await self._execute(whole.caller, operation, whole.claim)
+
+    async def _execute(self, caller: Caller, operation: Operation, parent: ClaimRow | None) -> Any:
         if operation.rule.kind in _READING:
-            return await self._pass(caller, operation)
-        task = asyncio.create_task(self._pass(caller, operation), name=operation.name)
+            return await self._pass(caller, operation, Patience(), parent)
+        patience = Patience()
+        task = self._begin(self._pass(caller, operation, patience, parent), operation.name)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            patience.hang_up()
+            raise
+
+    def _begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        return task
+
+    async def events_since(self, after: int) -> None:
+        """Return once there are lock events after this one, of any node. Waits for ever: bound it."""
+        await self._watch.since(after)
+
+    def stop_waiting(self) -> None:
+        """Whoever waits for a device is answered now: the node stops."""
+        self._turns.waits.stop()
 
     @property
     def busy(self) -> bool:
@@ -108,6 +148,7 @@ class Gate:
 
         What ends may leave more behind: an operation its task, a task the end of its claim.
         """
+        self.stop_waiting()
         until = time.monotonic() + timeout_s
         while running := self._tasks | self._writer.late:
             _, left = await asyncio.wait(running, timeout=max(0.0, until - time.monotonic()))
@@ -117,8 +158,8 @@ class Gate:
 
     # ------------------------------------------------------------------------------ the way through
 
-    async def _pass(self, caller: Caller, operation: Operation) -> Any:
-        run = Run(caller, operation, nobody(operation, caller))
+    async def _pass(self, caller: Caller, operation: Operation, patience: Patience, parent: ClaimRow | None) -> Any:
+        run = Run(caller, operation, nobody(operation, caller), patience=patience, parent=parent)
         known: Session | None = None
         try:
             run.session = known = await self._authenticate(caller, operation)
@@ -194,9 +235,7 @@ class Gate:
         await self._open_task(run, run.claim, run.task_id)
         if not getattr(run.operation, "as_task", False):
             return await self._under_claim(run)
-        task = asyncio.create_task(self._unattended(run), name=run.task_id)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._unattended(run), run.task_id)
         return TaskStarted(run.task_id, run.operation.name, min(run.claim.tickets))
 
     async def _under_claim(self, run: Run) -> Any:
@@ -254,17 +293,29 @@ class Gate:
 
     async def _claim(self, run: Run) -> ClaimRow:
         rule = run.operation.rule
+        exclusive = rule.claim is Claim.EXCLUSIVE
+        queue_s = self.lock_policy.queue_s if exclusive else 0.0
+        until = time.monotonic() + queue_s
         request = Admit(
-            run.actor, frozenset(), 0, run.operation.name, self.incarnation, rule.claim is Claim.EXCLUSIVE,
-            rule.writes, run.operation.epoch, run.caller.request_id,
+            run.actor, frozenset(), 0, run.operation.name, self.incarnation, exclusive,
+            rule.writes, run.operation.epoch, run.caller.request_id, round(queue_s * SECOND_US),
+            None if run.parent is None else run.parent.claim_id, self._unfenced,
         )  # fmt: skip
+        standing = self._standing(run)
         submission = Submission(
-            target_of(run.operation), request, standing=self._standing(run), audit=run.draft(refusals_only=True)
+            target_of(run.operation), request, standing=standing, audit=run.draft(refusals_only=True)
         )
         answer = (await self._submit(run, submission)).answer
+        if isinstance(answer, Queued):
+            answer = await self._turns.claim(run, request, answer, until, standing)
         assert isinstance(answer, Admitted) and answer.claim is not None
         run.uncertain = answer.uncertain
         return answer.claim
+
+    @cached_property
+    def _unfenced(self) -> frozenset[str]:
+        """Platforms whose devices nothing fences: work cut off there is over when somebody says so."""
+        return frozenset(p for p in self.drivers.platforms() if self.drivers.driver(p).capabilities.unfenced)
 
     # ------------------------------------------------------------------------------ submissions
 
@@ -285,18 +336,39 @@ class Gate:
         )
         return await self._submit(run, submission)
 
-    async def submit_lock(self, run: Run, request: TakeLock | ReleaseLock | TakeAway) -> Answer:
-        """A lock operation: the rules decide on the devices the operation names."""
+    async def submit_lock(self, run: Run, request: LockRequest) -> Answer:
+        """A lock operation: the rules decide on the devices the operation names, at once or after a wait."""
+        wait_us = request.wait_us if isinstance(request, TakeLock | TakeAway) else 0
+        until = time.monotonic() + wait_us / SECOND_US
+        if isinstance(request, TakeLock | TakeAway):
+            request = replace(request, incarnation=self.incarnation, request_id=run.caller.request_id)
+        standing = self._standing(run)
         submission = Submission(
             target_of(run.operation),
             request,
-            standing=self._standing(run),
+            standing=standing,
             audit=run.draft(),
             empty_target="this group has no devices: there is nothing to lock or unlock",
         )
         answer = (await self._submit(run, submission)).answer
         assert answer is not None
+        if isinstance(answer, Waiting) and isinstance(request, TakeLock):
+            return await self._turns.lock(run, request, answer, until, standing)
+        if isinstance(answer, Overridden) and answer.waiting is not None and isinstance(request, TakeAway):
+            later = replace(run, patience=Patience())
+            self._begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
         return answer
+
+    async def foresee(self, run: Run, request: LockRequest) -> Answer:
+        """What the rules would answer now."""
+        return await self.ledger.peek(Submission(target_of(run.operation), request))
+
+    async def expire(self, devices: Sequence[int]) -> None:
+        """End due leases, each for itself: a device that is gone holds up no other."""
+        ends = (Submission(Target(devices=frozenset((d,))), Expire(frozenset((d,)))) for d in devices)
+        for outcome in await asyncio.gather(*(self.ledger.submit(end) for end in ends), return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, NotFound):
+                raise outcome
 
     async def _submit(self, run: Run, submission: Submission) -> Receipt:
         try:

@@ -93,6 +93,8 @@ def _sentence(refused: Refused) -> str:
             return refused.note or "your lock has ended"
         case RefusalCode.LOCK_CHANGED:
             return "; ".join([refused.note, *_lines(refused)])
+        case RefusalCode.DEVICE_BUSY | RefusalCode.DEVICE_LOCKED if refused.note:
+            return "; ".join([refused.note, *_lines(refused)])
         case RefusalCode.READ_ONLY_DEVICE:
             return (
                 f"device {wire_id(refused.device_id or 0)} was enrolled read-only: nothing is written to it by anyone"
@@ -113,6 +115,11 @@ def _lines(refused: Refused) -> Iterable[str]:
                 yield f"{b.device_name} is locked by {b.holder}{since}{because}"
             case "pending":
                 yield f"{b.holder} is waiting for {b.device_name}{since}"
+            case _ if b.unconfirmed:
+                yield (
+                    f"{b.running} of {b.holder} was cut off on {b.device_name}{since} and may still write there: "
+                    "look at the device, then confirm"
+                )
             case _:
                 yield f"{b.running} of {b.holder} is running on {b.device_name}{since}"
     if len(refused.blockers) > len(shown):
@@ -146,6 +153,9 @@ def _advice(error: SdmError, session: Session | None, operation: Operation) -> I
                     {"device_id": blocker.device_id, "reason": "WHY", "expected_holder": blocker.holder},
                 )
             yield NextStep("ListLocks")
+        case DeviceBusy() if unconfirmed := [b for b in error.blockers if b.unconfirmed]:
+            yield NextStep("ConfirmDevice", {"device_id": unconfirmed[0].device_id, "note": "WHAT YOU SAW"})
+            yield NextStep("ShowLock", {"device_id": unconfirmed[0].device_id})
         case DeviceBusy() | ReadOnlyDevice() if device is not None:
             yield NextStep("ShowLock", {"device_id": device})
             yield NextStep("ShowDevice", {"device_id": device})

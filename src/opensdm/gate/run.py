@@ -17,6 +17,7 @@ from opensdm.core.identity import (
 from opensdm.core.lock import Actor, ClaimRow
 from opensdm.core.operations import Kind, Operation
 from opensdm.core.submission import AuditDraft
+from opensdm.gate.waiting import Patience
 
 
 class Principal(StrEnum):
@@ -51,6 +52,9 @@ class Run:
     claim: ClaimRow | None = None
     uncertain: bool = False
     audited: bool = False
+    patience: Patience = field(default_factory=Patience)
+    parent: ClaimRow | None = None
+    """The claim of the composite this is a part of."""
 
     @property
     def task_id(self) -> str | None:

@@ -11,7 +11,7 @@ from opensdm.core.element import Element
 from opensdm.core.errors import HouseRuleBroken, SdmError
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
-from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, Refused, ReleaseLock, TakeAway, TakeLock
+from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, LockPolicy, LockRequest, Refused
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
 from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Page, Passwords, Transaction
@@ -68,6 +68,10 @@ class GateWork:
     @property
     def session_policy(self) -> SessionPolicy:
         return self._gate.session_policy
+
+    @property
+    def lock_policy(self) -> LockPolicy:
+        return self._gate.lock_policy
 
     @property
     def actor(self) -> Actor:
@@ -140,7 +144,21 @@ class GateWork:
         value: T = receipt.value
         return value
 
-    async def decide(self, request: TakeLock | ReleaseLock | TakeAway) -> Answer:
+    async def foresee(self, request: LockRequest) -> Answer:
+        self._check_alive()
+        return await self._gate.foresee(self._run, request)
+
+    async def expire(self, devices: Sequence[int]) -> None:
+        self._check_alive()
+        if self._run.operation.rule.kind is not Kind.MACHINERY:
+            raise HouseRuleBroken(f"{self._run.operation.name} is not the server's own work")
+        await self._gate.expire(devices)
+
+    async def settled_events(self) -> int:
+        self._check_alive()
+        return await self._gate.reader.settled_events()
+
+    async def decide(self, request: LockRequest) -> Answer:
         self._check_alive()
         if self._run.operation.rule.kind is not Kind.LOCK:
             raise HouseRuleBroken(f"{self._run.operation.name} is not a lock operation")
@@ -224,7 +242,7 @@ class GateWork:
 
     async def execute(self, operation: Operation) -> object:
         self._check_alive()
-        return await self._gate.execute(self._run.caller, operation)
+        return await self._gate.execute_part(self._run, operation)
 
     async def close(self) -> None:
         """End it all: connections first, while the permit still lets them give up the device's own lock.
@@ -282,6 +300,8 @@ def target_of(operation: Operation) -> Target:
             return Target()
         case Scope.DEVICE:
             return Target(scope, operation.device_id)  # type: ignore[attr-defined]
+        case Scope.DEVICES:
+            return Target(scope, devices=frozenset(operation.device_ids))  # type: ignore[attr-defined]
         case Scope.NETWORK_FUNCTION:
             return Target(scope, operation.nf_id)  # type: ignore[attr-defined]
         case Scope.FUNCTION_GROUP:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opensdm.core.audit import SUCCESS
 from opensdm.core.errors import SdmError
-from opensdm.core.lock import Blocker, Board, Refused
+from opensdm.core.lock import Blocker, Board, EventKind, LockEvent, Queued, Refused, Waiting
 from opensdm.core.submission import AuditDraft
 from opensdm.stores import statements
 from opensdm.stores.database import Connection
@@ -30,8 +30,8 @@ class AuditRows:
 
     def add(self, outcome: Outcome, board: Board) -> None:
         draft = outcome.submission.audit
-        if draft is None:
-            return
+        if draft is None or isinstance(outcome.answer, Waiting | Queued):
+            return  # what waits is told of when it is decided
         if isinstance(outcome.answer, Refused) and outcome.error is None:
             names = [(b.device_id, b.device_name) for b in outcome.answer.blockers]
             self._refuse(
@@ -44,6 +44,17 @@ class AuditRows:
             for device_id, device_name in _named(board, outcome, [])[:MAX_ROWS_PER_GROUP]:
                 result = draft.result or SUCCESS
                 self.successes.append(audit_row(draft, outcome.at_us, device_id, device_name, result, draft.detail))
+
+    def add_expired(self, events: Iterable[LockEvent]) -> None:
+        """A lease's end is nobody's request, and on record all the same."""
+        for event in events:
+            if event.kind is EventKind.EXPIRED:
+                draft = AuditDraft(
+                    event.actor_id, event.actor_name, event.door, "server", "ExpireLeases", event.kind.value, ""
+                )  # fmt: skip
+                detail = event.reason or ""
+                row = audit_row(draft, event.at_us, event.device_id, event.device_name, SUCCESS, detail)
+                self.successes.append(row)
 
     def _refuse(
         self, draft: AuditDraft, outcome: Outcome, code: str, why: str, devices: list[tuple[int | None, str | None]]

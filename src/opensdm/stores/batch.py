@@ -10,19 +10,21 @@ from sqlalchemy import text
 
 from opensdm.core.errors import Forbidden, InvalidRequest, NotFound, NotLoggedIn, SdmError
 from opensdm.core.identity import Area, Level, granted
+from opensdm.core.inventory import wire_id
 from opensdm.core.lock import (
     Admit,
     Answer,
     Board,
     Decision,
     Guard,
+    GuardedRequest,
     Interrupt,
     Refused,
-    ReleaseLock,
     Request,
     TakeAway,
     TakeLock,
     decide,
+    due_first,
 )
 from opensdm.core.operations import Scope
 from opensdm.core.submission import Standing, Submission, Target
@@ -34,6 +36,9 @@ from opensdm.stores.database import Connection, Database, savepoint
 from opensdm.stores.failpoints import failpoint
 from opensdm.stores.targets import resolve
 from opensdm.stores.transaction import StoreTransaction
+
+MAX_NAMED = 5
+"""Unknown devices that a refusal names."""
 
 
 class TargetsMoved(Exception):
@@ -67,6 +72,8 @@ class Batch:
     submissions: Sequence[Submission]
     known_claims: set[int] | None = None
     transitions: list[str] = field(default_factory=list)
+    told: bool = False
+    """Whether it wrote lock events."""
     _now_us: int = 0
     _changes: Changes = field(default_factory=Changes)
     _audit: AuditRows = field(default_factory=AuditRows)
@@ -79,7 +86,7 @@ class Batch:
         self._now_us = board.now_us
         await self._interrupt_unknown(connection, board)
         sessions = await self._sessions(connection)
-        numbers = await self._claim_numbers(connection)
+        numbers = await self._numbers(connection, board)
         transaction = StoreTransaction(connection, board.now_us, self.database.secrets)
         outcomes = []
         for submission, target_devices in zip(self.submissions, found, strict=True):
@@ -93,6 +100,7 @@ class Batch:
             self._audit.add(outcome, board)
             outcomes.append(outcome)
         self._reach("decided")
+        self.told = bool(self._changes.events)
         await self._changes.write(connection, self.database.dialect, board.now_us)
         await self._audit.write(connection)
         self._reach("written")
@@ -110,7 +118,7 @@ class Batch:
         """Lock first, read later: two statements, so that what is read is what the last holder left."""
         if devices and self.database.dialect == "postgresql":
             await connection.execute(statements.LOCK_ROWS, {"devices": sorted(devices)})
-            several = any(t.scope not in (Scope.SERVER, Scope.DEVICE) for t in targets)
+            several = any(t.scope not in (Scope.SERVER, Scope.DEVICE, Scope.DEVICES) for t in targets)
             if several and await resolve(connection, targets) != list(found):
                 raise TargetsMoved
         return await load_board(connection, devices, await self.database.clock(connection))
@@ -144,8 +152,11 @@ class Batch:
             and (not idle_us or self._now_us - row.last_used_us <= idle_us)
         )
 
-    async def _claim_numbers(self, connection: Connection) -> list[int]:
+    async def _numbers(self, connection: Connection, board: Board) -> list[int]:
+        """A number for each claim and each request that may come to wait; where nothing runs, none has to wait."""
         wanted = sum(isinstance(s.request, Admit) for s in self.submissions)
+        if wanted or board.claims:
+            wanted += sum(_may_wait(s.request) for s in self.submissions)
         if not wanted:
             return []
         reserve = statements.RESERVE[self.database.dialect]
@@ -173,13 +184,15 @@ class Batch:
     ) -> Request | None:
         target = submission.target
         if devices is None or not devices <= board.locks.keys():
-            raise not_found(target)
+            raise not_found(target, board)
         if not devices and submission.empty_target is not None:
             raise InvalidRequest(submission.empty_target)
         request = submission.request
         if isinstance(request, Admit):
             return replace(request, devices=devices, claim_id=numbers.pop())
-        if isinstance(request, TakeLock | ReleaseLock | TakeAway | Guard):
+        if numbers and isinstance(request, TakeLock | TakeAway) and _may_wait(request):
+            return replace(request, devices=devices, pending_id=numbers.pop())
+        if isinstance(request, GuardedRequest):
             return replace(request, devices=devices)
         return request
 
@@ -193,6 +206,10 @@ class Batch:
     ) -> None:
         decision: Decision | None = None
         if request is not None:
+            if due := due_first(board, outcome.devices):
+                board.apply(due)
+                self._changes.add(due)
+                self._audit.add_expired(due.events)
             decision = decide(board, request)
             outcome.answer = decision.answer
         if outcome.submission.effect is not None and not isinstance(outcome.answer, Refused):
@@ -213,8 +230,16 @@ class Batch:
             failpoint(f"{name}.{stage}")
 
 
-def not_found(target: Target) -> NotFound:
-    """The refusal for a target that does not exist."""
+def _may_wait(request: Request | None) -> bool:
+    return isinstance(request, TakeLock | TakeAway) and request.wait_us > 0
+
+
+def not_found(target: Target, board: Board) -> NotFound:
+    """The refusal for a target that does not exist, or for those of several devices that do not."""
+    if missing := sorted(target.devices - board.locks.keys()):
+        named = ", ".join(wire_id(d) for d in missing[:MAX_NAMED])
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+        return NotFound(f"there is no device {named}{more}")
     return NotFound(f"there is no {target.scope.value.replace('_', ' ')} ID{target.target_id}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from opensdm.core.errors import HouseRuleBroken
-from opensdm.core.lock import ClaimRow, ClaimState, Decision, LockEvent, LockRow, LostLock
+from opensdm.core.lock import AskedRow, ClaimRow, ClaimState, Decision, LockEvent, LockRow, LostLock, PendingRow
 from opensdm.stores import statements
 from opensdm.stores.database import Connection
 
@@ -21,14 +21,16 @@ class Changes:
     events: list[LockEvent] = field(default_factory=list)
     lost: dict[tuple[int, int], LostLock] = field(default_factory=dict)
     told: set[tuple[int, int]] = field(default_factory=set)
+    pending: dict[int, PendingRow] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
+    asks: dict[tuple[int, int], AskedRow] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
         self.locks.update((row.device_id, row) for row in decision.locks)
         for claim in decision.claims:
             if not claim.tickets:
                 continue  # of a host that is no device: it bars nobody, and its end would not find it again
-            fresh = getattr(decision.answer, "claim", None) is claim or claim.claim_id in self.new_claims
+            fresh = decision.new_claim or claim.claim_id in self.new_claims
             (self.new_claims if fresh else self.claims)[claim.claim_id] = claim
         self.events.extend(decision.events)
         for lost in decision.lost:
@@ -37,7 +39,11 @@ class Changes:
         for key in decision.told:
             self.lost.pop(key, None)
             self.told.add(key)
-        self.cancelled.update(decision.cancelled)
+        self.pending.update((row.pending_id, row) for row in decision.pending)
+        for pending_id in decision.cancelled:
+            if self.pending.pop(pending_id, None) is None:
+                self.cancelled.add(pending_id)
+        self.asks.update(((row.device_id, row.asker_id), row) for row in decision.asks)
 
     def forget(self, device_id: int) -> None:
         """The device is gone with its rows; only its events are still to be written."""
@@ -59,6 +65,15 @@ class Changes:
         if self.events:
             await connection.execute(statements.INSERT_EVENT[dialect], [_event_values(e) for e in self.events])
         await self._write_losses(connection)
+        await self._write_pending(connection)
+        if self.asks:
+            await connection.execute(statements.UPSERT_ASK, [_ask_values(row) for row in self.asks.values()])
+
+    async def _write_pending(self, connection: Connection) -> None:
+        if self.pending:
+            await connection.execute(statements.INSERT_PENDING, [_pending_values(p) for p in self.pending.values()])
+            devices = [{"pending_id": p.pending_id, "device_id": d} for p in self.pending.values() for d in p.devices]
+            await connection.execute(statements.INSERT_PENDING_DEVICE, devices)
         if self.cancelled:
             pending = {"pending": sorted(self.cancelled)}
             await connection.execute(statements.DELETE_PENDING_DEVICES, pending)
@@ -76,7 +91,7 @@ class Changes:
             ended = now_us if claim.state is ClaimState.ENDED else None
             values = {
                 "claim_id": claim.claim_id, "state": claim.state.value, "step_until_us": claim.step_until_us,
-                "ended_us": ended,
+                "ended_us": ended, "started_us": claim.started_us, "unfenced": int(claim.unfenced),
             }  # fmt: skip
             await connection.execute(statements.UPDATE_CLAIM, values)
         over = [c.claim_id for c in self.claims.values() if c.state is ClaimState.ENDED]
@@ -95,7 +110,7 @@ def _lock_values(row: LockRow) -> dict[str, Any]:
     return {
         "device_id": row.device_id, "epoch": row.epoch, "revoked": row.revoked, "holder_id": row.holder_id,
         "since_us": row.since_us, "door": row.door, "session_id": row.session_id, "reason": row.reason,
-        "scope": row.scope, "lease_s": row.lease_s, "lease_until_us": row.lease_until_us,
+        "scope": row.scope.value, "lease_s": row.lease_s, "lease_until_us": row.lease_until_us,
         "uncertain": int(row.uncertain),
     }  # fmt: skip
 
@@ -105,9 +120,25 @@ def _claim_values(claim: ClaimRow) -> dict[str, Any]:
         "claim_id": claim.claim_id, "owner_id": claim.owner_id, "operation": claim.operation,
         "exclusive": int(claim.exclusive), "state": claim.state.value, "incarnation": claim.incarnation,
         "parent_id": claim.parent_id, "request_id": claim.request_id, "started_us": claim.started_us,
-        "step_until_us": claim.step_until_us,
+        "step_until_us": claim.step_until_us, "session_id": claim.session_id, "deadline_us": claim.deadline_us,
+        "unfenced": int(claim.unfenced),
+    }  # fmt: skip
+
+
+def _pending_values(row: PendingRow) -> dict[str, Any]:
+    return {
+        "pending_id": row.pending_id, "owner_id": row.owner_id, "incarnation": row.incarnation,
+        "since_us": row.since_us, "deadline_us": row.deadline_us, "session_id": row.session_id,
+        "scope": row.scope.value, "request_id": row.request_id,
+    }  # fmt: skip
+
+
+def _ask_values(row: AskedRow) -> dict[str, Any]:
+    return {
+        "device_id": row.device_id, "asker_id": row.asker_id, "message": row.message, "at_us": row.at_us,
+        "epoch": row.epoch,
     }  # fmt: skip
 
 
 def _event_values(event: LockEvent) -> dict[str, Any]:
-    return {**asdict(event), "kind": event.kind.value}
+    return {**asdict(event), "kind": event.kind.value, "scope": event.scope.value}

@@ -13,9 +13,10 @@ from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
 from opensdm.stores.groups import full_names, wire_ids
+from opensdm.stores.lock_tables import device_lock
 from opensdm.stores.locks import NOT_OVER
 from opensdm.stores.repository import Repository, conditions, paged, parts
-from opensdm.stores.tables import configuration, device, device_group, device_lock
+from opensdm.stores.tables import configuration, device, device_group
 
 PRIMARY, SECONDARY, PLATFORM, READ_ONLY = "primary.ip", "secondary.ip", "platform", "read.only"
 _COLUMNS = frozenset((PRIMARY, SECONDARY, PLATFORM, READ_ONLY))

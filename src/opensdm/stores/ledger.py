@@ -18,13 +18,33 @@ from prometheus_client import Counter, Histogram
 
 from opensdm.core.element import Element
 from opensdm.core.errors import HouseRuleBroken, StoreUnavailable
-from opensdm.core.lock import Admit, Admitted, Answer, EndClaim, Guard, decide
+from opensdm.core.lock import (
+    Admit,
+    Admitted,
+    Answer,
+    BeginStep,
+    Board,
+    EndClaim,
+    Fence,
+    Guard,
+    LeaveQueue,
+    LockRequest,
+    LockScope,
+    Promote,
+    Queued,
+    Request,
+    StartClaim,
+    decide,
+    due_first,
+)
 from opensdm.core.ports import Effect, Packed, Transaction
-from opensdm.core.submission import Receipt, Submission
+from opensdm.core.submission import Receipt, Signal, Submission
 from opensdm.stores import content
 from opensdm.stores.batch import Batch, Outcome, TargetsMoved, not_found
+from opensdm.stores.bell import Bell
 from opensdm.stores.board import load_board
 from opensdm.stores.database import Connection, Database, read, sqlstate
+from opensdm.stores.event_order import settled_events
 from opensdm.stores.failpoints import failpoint
 from opensdm.stores.repository import parts
 from opensdm.stores.targets import resolve
@@ -61,6 +81,7 @@ class Ledger:
         self._task: asyncio.Task[None] | None = None
         self._claims: set[int] = set()
         self._unsure = False
+        self._freed, self._told = Bell(), Bell()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="ledger")
@@ -93,19 +114,41 @@ class Ledger:
         return value
 
     async def peek(self, submission: Submission) -> Answer:
-        """What the rules would answer now, without a lock on any row: a hint for an early, clear refusal."""
+        """What the rules would answer now, without a lock on any row: a hint, never an admission."""
         request = submission.request
-        if not isinstance(request, Guard):
-            raise HouseRuleBroken("only a guard can be looked at beforehand")
+        if not isinstance(request, Guard | LockRequest):
+            raise HouseRuleBroken("only a guard or a request for a lock can be looked at beforehand")
 
         async def work(connection: Connection) -> Answer:
             (devices,) = await resolve(connection, [submission.target])
             board = await load_board(connection, devices or frozenset(), await self.database.clock(connection))
             if devices is None or not devices <= board.locks.keys():
-                raise not_found(submission.target)
-            return decide(board, replace(request, devices=devices)).answer
+                raise not_found(submission.target, board)
+            return _looked_at(board, replace(request, devices=devices), devices)
 
         return await self.database.query(work)
+
+    async def peek_all(self, requests: Sequence[Promote | StartClaim]) -> list[Answer | None]:
+        """The same for all who wait; None where a device of theirs is gone."""
+        devices = frozenset().union(*(request.devices for request in requests))
+
+        async def work(connection: Connection) -> list[Answer | None]:
+            board = await load_board(connection, devices, await self.database.clock(connection))
+            return _looked_at_all(board, requests)
+
+        return await self.database.query(work)
+
+    def next_freed(self) -> Signal:
+        """Set by the next commit that may let somebody go on who waits for a device."""
+        return self._freed.next()
+
+    def next_told(self) -> Signal:
+        """Set by the next commit with lock events."""
+        return self._told.next()
+
+    async def settled_events(self) -> int:
+        """The id of a lock event up to which all are there: none with a smaller id can still come."""
+        return await settled_events(self.database)
 
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a query over the repositories in one read-only transaction."""
@@ -194,17 +237,55 @@ class Ledger:
             self._unsure = False
             for name in batch.transitions:
                 failpoint(f"{name}.committed")
+            self._tell(outcomes, told=batch.told)
             return outcomes
         raise StoreUnavailable("the database kept refusing this work for others' sake; try again in a moment")
+
+    def _tell(self, outcomes: Sequence[Outcome], *, told: bool) -> None:
+        """Wake whoever waits for what this commit may have brought about."""
+        requests = [o.submission.request for o in outcomes]
+        if any(request is not None and not isinstance(request, BeginStep | Fence) for request in requests):
+            self._freed.ring()
+        if told:
+            self._told.ring()
 
     def _remember(self, outcomes: Sequence[Outcome]) -> None:
         """Which claims are this node's, so that after a lost commit answer the unknown ones are found."""
         for outcome in outcomes:
-            request = outcome.submission.request
-            if isinstance(request, Admit) and isinstance(outcome.answer, Admitted) and outcome.answer.claim:
-                self._claims.add(outcome.answer.claim.claim_id)
+            request, claim = outcome.submission.request, getattr(outcome.answer, "claim", None)
+            if isinstance(request, Admit) and isinstance(outcome.answer, Admitted | Queued) and claim:
+                self._claims.add(claim.claim_id)
             elif isinstance(request, EndClaim):
                 self._claims.discard(request.claim_id)
+            elif isinstance(request, LeaveQueue):
+                self._claims.discard(request.admit.claim_id)
+
+
+def _looked_at(board: Board, request: Request, devices: frozenset[int]) -> Answer:
+    """The answer after the leases that are due, as a batch would give it. The board is for this look alone."""
+    if due := due_first(board, devices):
+        board.apply(due)
+    return decide(board, request).answer
+
+
+def _looked_at_all(board: Board, requests: Sequence[Promote | StartClaim]) -> list[Answer | None]:
+    """Requests that only differ by number are looked at once: a thousand of a user cost as much as one."""
+    scoped = any(r.scope is LockScope.SESSION for r in (*board.locks.values(), *board.pending.values()))
+    known: dict[object, Answer] = {}
+    answers: list[Answer | None] = []
+    for request in requests:
+        if not request.devices <= board.locks.keys():
+            answers.append(None)
+            continue
+        key: object = request
+        if isinstance(request, Promote) and request.pending_id in board.pending:
+            take = request.take
+            apart = scoped or take.scope is LockScope.SESSION
+            key = (take.actor.user_id, take.actor.session_id if apart else None, take.scope, take.devices)
+        if key not in known:
+            known[key] = _looked_at(board, request, request.devices)
+        answers.append(known[key])
+    return answers
 
 
 def _answer(member: _Member, outcome: Outcome) -> None:

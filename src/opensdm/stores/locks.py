@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, text
 
 from opensdm.core.errors import NotFound
 from opensdm.core.inventory import wire_id
-from opensdm.core.lock import EventKind, LockEvent, LockRow
-from opensdm.core.ports import LockView, Page, RunningWork
+from opensdm.core.lock import EventKind, LockEvent, LockRow, LockScope
+from opensdm.core.ports import AskRow, LockView, Page, RunningWork, WaitingRequest
 from opensdm.stores.identity import LIVE
 from opensdm.stores.repository import SECOND_US, Repository, parts, sliced
 
@@ -21,7 +22,7 @@ _VIEWS = f"""
     SELECT v.*, coalesce(v.own_used_us, v.any_used_us) AS live_used_us
       FROM (SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, h.user_name AS holder_name, l.since_us,
                    l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only,
-                   h.name_key, h.disabled,
+                   d.platform, h.name_key, h.disabled,
                    (SELECT s.last_used_us FROM session s JOIN user_account u ON u.user_id = s.user_id
                      WHERE s.session_id = l.session_id AND {LIVE}) AS own_used_us,
                    (SELECT max(s.last_used_us) FROM session s JOIN user_account u ON u.user_id = s.user_id
@@ -48,12 +49,13 @@ _COUNTS = {
     for stale, held in _HELD.items()
 }
 NOT_OVER = """c.state <> 'ENDED'
-       AND (c.step_until_us > :now_us
+       AND NOT (c.state = 'QUEUED' AND c.deadline_us <= :now_us)
+       AND (c.step_until_us > :now_us OR c.unfenced = 1 AND c.step_until_us IS NOT NULL
             OR c.state <> 'INTERRUPTED' AND NOT EXISTS (
                    SELECT 1 FROM claim_device t JOIN device_lock l ON l.device_id = t.device_id
                     WHERE t.claim_id = c.claim_id AND t.ticket < l.revoked))"""
 """The condition under which a claim `c` is not over, by the same rule as `Board.over`: interrupted or fenced ones only
-until their step ends."""
+until their step ends, or on a device that nothing fences until somebody confirms."""
 _RUNNING = text(
     f"""
     SELECT on_device.device_id, c.operation, o.user_name, c.started_us, c.state, c.step_until_us
@@ -65,13 +67,46 @@ _RUNNING = text(
     """  # noqa: S608
 ).bindparams(bindparam("devices", expanding=True))
 
+_EVENT = """event_id, kind, device_id, device_name, epoch, revoked, actor_id, actor_name, holder_id, holder_name, door,
+           reason, at_us, scope, session_id, lease_s, lease_until_us"""
 _EVENTS = text(
-    """
-    SELECT kind, device_id, device_name, epoch, revoked, actor_id, actor_name, holder_id, holder_name, door, reason,
-           at_us
-      FROM lock_event WHERE device_id = :device_id ORDER BY event_id LIMIT :rows OFFSET :first
-    """
+    f"SELECT {_EVENT} FROM lock_event WHERE device_id = :device_id ORDER BY event_id LIMIT :rows OFFSET :first"  # noqa: S608
 )
+_EVENTS_AFTER = {
+    every: text(
+        f"""
+        SELECT {_EVENT} FROM lock_event
+         WHERE event_id > :after AND event_id <= :top {"" if every else "AND device_id = :device_id"}
+         ORDER BY event_id LIMIT :rows
+        """  # noqa: S608
+    )
+    for every in (True, False)
+}
+_LAST_EVENT = text("SELECT coalesce(max(event_id), 0) FROM lock_event")
+_WAITING = text(
+    """
+    SELECT t.device_id, u.user_name, p.since_us, p.deadline_us
+      FROM lock_pending_device t
+      JOIN lock_pending p ON p.pending_id = t.pending_id
+      JOIN user_account u ON u.user_id = p.owner_id
+     WHERE t.device_id IN :devices AND p.deadline_us > :now_us
+     ORDER BY p.pending_id
+    """
+).bindparams(bindparam("devices", expanding=True))
+_ASK = """
+    SELECT a.device_id, d.device_name, a.asker_id, u.user_name AS asker_name, l.holder_id, a.message, a.at_us, a.epoch
+      FROM lock_ask a
+      JOIN device_lock l ON l.device_id = a.device_id AND l.epoch = a.epoch AND l.holder_id IS NOT NULL
+      JOIN device d ON d.device_id = a.device_id
+      JOIN user_account u ON u.user_id = a.asker_id
+"""
+_ASKS_ON = text(f"{_ASK} WHERE a.device_id IN :devices ORDER BY a.at_us, a.asker_id").bindparams(
+    bindparam("devices", expanding=True)
+)
+_ASKS_OF = text(
+    f"{_ASK} WHERE l.holder_id = :user_id OR a.asker_id = :user_id ORDER BY a.at_us, a.device_id, a.asker_id"
+)
+_DUE_LEASES = text("SELECT device_id FROM device_lock WHERE lease_until_us <= :now_us ORDER BY device_id")
 _EVENT_COUNT = text("SELECT count(*) FROM lock_event WHERE device_id = :device_id")
 _STANDING = text(
     f"""
@@ -109,6 +144,25 @@ class SqlLocks(Repository):
         rows = await self._connection.execute(_EVENTS, {"device_id": device_id, **sliced(page)})
         return [_event(row) for row in rows], total
 
+    async def events_after(
+        self, after: int, top: int, device_id: int | None, limit: int
+    ) -> tuple[list[LockEvent], int]:
+        values = {"after": after, "top": top, "rows": limit}
+        if device_id is not None:
+            values["device_id"] = device_id
+        rows = (await self._connection.execute(_EVENTS_AFTER[device_id is None], values)).all()
+        events = [_event(row) for row in rows]
+        return events, rows[-1].event_id if len(rows) == limit else max(after, top)
+
+    async def last_event(self) -> int:
+        return int(await self._connection.scalar(_LAST_EVENT))
+
+    async def asks(self, user_id: int) -> list[AskRow]:
+        return [_ask(row) for row in await self._connection.execute(_ASKS_OF, {"user_id": user_id})]
+
+    async def due_leases(self) -> list[int]:
+        return list((await self._connection.scalars(_DUE_LEASES, self._values())).all())
+
     async def standing(self, session_ids: Sequence[int]) -> Mapping[int, tuple[int, bool]]:
         found: dict[int, tuple[int, bool]] = {}
         for part in parts(sorted(set(session_ids))):
@@ -123,20 +177,32 @@ class SqlLocks(Repository):
         return max(0, (self._now_us - at_us) // SECOND_US)
 
     async def _views(self, rows: Sequence[Any]) -> list[LockView]:
-        running = await self._running(row.device_id for row in rows)
-        return [self._view(row, running.get(row.device_id, ())) for row in rows]
+        devices = [row.device_id for row in rows]
+        running, waiting, asks = (
+            await self._running(devices),
+            await self._waiting(devices),
+            await self._asks_on(devices),
+        )
+        return [
+            replace(
+                self._view(row),
+                running=tuple(running.get(row.device_id, ())),
+                waiting=tuple(waiting.get(row.device_id, ())),
+                asks=tuple(asks.get(row.device_id, ())),
+            )
+            for row in rows
+        ]
 
-    def _view(self, row: Any, running: Sequence[RunningWork]) -> LockView:
+    def _view(self, row: Any) -> LockView:
         """Idle since the session that took the lock was used, if it lives; else since any of the holder's was."""
         if row.holder_id is None:
-            return LockView(lock_row(row), None, holder_logged_in=False, orphaned=False, running=tuple(running))
+            return LockView(lock_row(row), None, holder_logged_in=False, orphaned=False)
         used_us = row.live_used_us if row.live_used_us is not None else row.ever_used_us
         return LockView(
             lock_row(row),
             None if used_us is None else self._since(used_us),
             holder_logged_in=row.any_used_us is not None,
             orphaned=bool(row.disabled),
-            running=tuple(running),
         )
 
     async def _running(self, devices: Iterable[int]) -> dict[int, list[RunningWork]]:
@@ -147,14 +213,30 @@ class SqlLocks(Repository):
                 found.setdefault(row.device_id, []).append(work)
         return found
 
+    async def _waiting(self, devices: Sequence[int]) -> dict[int, list[WaitingRequest]]:
+        found: dict[int, list[WaitingRequest]] = {}
+        for part in parts(sorted(set(devices))):
+            for row in await self._connection.execute(_WAITING, self._values(devices=part)):
+                request = WaitingRequest(row.user_name, row.since_us, row.deadline_us)
+                found.setdefault(row.device_id, []).append(request)
+        return found
+
+    async def _asks_on(self, devices: Sequence[int]) -> dict[int, list[AskRow]]:
+        found: dict[int, list[AskRow]] = {}
+        for part in parts(sorted(set(devices))):
+            for row in await self._connection.execute(_ASKS_ON, {"devices": part}):
+                found.setdefault(row.device_id, []).append(_ask(row))
+        return found
+
 
 def lock_row(row: Any) -> LockRow:
     """A lock as both databases answer it: flags are integers there."""
     return LockRow(
         device_id=row.device_id, device_name=row.device_name, epoch=row.epoch, revoked=row.revoked,
         holder_id=row.holder_id, holder_name=row.holder_name, since_us=row.since_us, door=row.door,
-        session_id=row.session_id, reason=row.reason, scope=row.scope, lease_s=row.lease_s,
+        session_id=row.session_id, reason=row.reason, scope=LockScope(row.scope), lease_s=row.lease_s,
         lease_until_us=row.lease_until_us, uncertain=bool(row.uncertain), read_only=bool(row.read_only),
+        platform=row.platform,
     )  # fmt: skip
 
 
@@ -162,5 +244,12 @@ def _event(row: Any) -> LockEvent:
     return LockEvent(
         kind=EventKind(row.kind), device_id=row.device_id, device_name=row.device_name, epoch=row.epoch,
         actor_id=row.actor_id, actor_name=row.actor_name, holder_id=row.holder_id, holder_name=row.holder_name,
-        door=row.door, reason=row.reason, at_us=row.at_us, revoked=row.revoked,
+        door=row.door, reason=row.reason, at_us=row.at_us, revoked=row.revoked, scope=LockScope(row.scope),
+        session_id=row.session_id, lease_s=row.lease_s, lease_until_us=row.lease_until_us, event_id=row.event_id,
     )  # fmt: skip
+
+
+def _ask(row: Any) -> AskRow:
+    return AskRow(
+        row.device_id, row.device_name, row.asker_id, row.asker_name, row.holder_id, row.message, row.at_us, row.epoch
+    )

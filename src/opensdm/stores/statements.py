@@ -25,7 +25,7 @@ would be older."""
 READ_LOCKS = _listed(
     """
     SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, u.user_name AS holder_name, l.since_us,
-           l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only,
+           l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only, d.platform,
            EXISTS (SELECT 1 FROM claim_device c WHERE c.device_id = l.device_id AND c.live = 1) AS has_claims,
            EXISTS (SELECT 1 FROM lock_pending_device p WHERE p.device_id = l.device_id) AS has_pending,
            EXISTS (SELECT 1 FROM lock_loss x WHERE x.device_id = l.device_id) AS has_losses
@@ -41,7 +41,8 @@ READ_LOCKS = _listed(
 READ_CLAIMS = _listed(
     """
     SELECT c.claim_id, c.owner_id, u.user_name AS owner_name, c.operation, c.exclusive, c.state, c.incarnation,
-           c.parent_id, c.request_id, c.started_us, c.step_until_us, t.device_id, t.ticket, l.revoked
+           c.parent_id, c.request_id, c.started_us, c.step_until_us, c.session_id, c.deadline_us, c.unfenced,
+           t.device_id, t.ticket, l.revoked
       FROM claim c
       JOIN user_account u ON u.user_id = c.owner_id
       JOIN claim_device t ON t.claim_id = c.claim_id
@@ -54,7 +55,8 @@ READ_CLAIMS = _listed(
 
 READ_PENDING = _listed(
     """
-    SELECT p.pending_id, p.owner_id, u.user_name AS owner_name, p.deadline_us, p.since_us, t.device_id
+    SELECT p.pending_id, p.owner_id, u.user_name AS owner_name, p.deadline_us, p.since_us, p.session_id, p.scope,
+           p.incarnation, p.request_id, t.device_id
       FROM lock_pending p
       JOIN user_account u ON u.user_id = p.owner_id
       JOIN lock_pending_device t ON t.pending_id = p.pending_id
@@ -145,9 +147,9 @@ a row at a time without leaving the process; PostgreSQL takes all rows as column
 INSERT_CLAIM = text(
     """
     INSERT INTO claim (claim_id, owner_id, operation, exclusive, state, incarnation, parent_id, request_id,
-                       started_us, step_until_us)
+                       started_us, step_until_us, session_id, deadline_us, unfenced)
     VALUES (:claim_id, :owner_id, :operation, :exclusive, :state, :incarnation, :parent_id, :request_id,
-            :started_us, :step_until_us)
+            :started_us, :step_until_us, :session_id, :deadline_us, :unfenced)
     """
 )
 
@@ -157,7 +159,8 @@ INSERT_CLAIM_DEVICE = text(
 
 UPDATE_CLAIM = text(
     """
-    UPDATE claim SET state = :state, step_until_us = :step_until_us, ended_us = :ended_us
+    UPDATE claim SET state = :state, step_until_us = :step_until_us, ended_us = :ended_us, started_us = :started_us,
+                     unfenced = :unfenced
      WHERE claim_id = :claim_id AND state <> 'ENDED'
     """
 )
@@ -168,17 +171,20 @@ INSERT_EVENT = {
     "sqlite": text(
         """
         INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
-                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us)
-        VALUES (0, 1, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name, :holder_id,
-                :holder_name, :door, :reason, :at_us)
+                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us, scope,
+                                session_id, lease_s, lease_until_us)
+        VALUES (0, 2, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name, :holder_id,
+                :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s, :lease_until_us)
         """
     ),
     "postgresql": text(
         """
         INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
-                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us)
-        VALUES (pg_current_xact_id()::text::bigint, 1, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id,
-                :actor_name, :holder_id, :holder_name, :door, :reason, :at_us)
+                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us, scope,
+                                session_id, lease_s, lease_until_us)
+        VALUES (pg_current_xact_id()::text::bigint, 2, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id,
+                :actor_name, :holder_id, :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s,
+                :lease_until_us)
         """
     ),
 }
@@ -195,6 +201,24 @@ UPSERT_LOSS = text(
 )
 
 DELETE_LOSS = text("DELETE FROM lock_loss WHERE device_id = :device_id AND user_id = :user_id")
+
+INSERT_PENDING = text(
+    """
+    INSERT INTO lock_pending (pending_id, owner_id, incarnation, since_us, deadline_us, session_id, scope, request_id)
+    VALUES (:pending_id, :owner_id, :incarnation, :since_us, :deadline_us, :session_id, :scope, :request_id)
+    """
+)
+
+INSERT_PENDING_DEVICE = text("INSERT INTO lock_pending_device (pending_id, device_id) VALUES (:pending_id, :device_id)")
+
+UPSERT_ASK = text(
+    """
+    INSERT INTO lock_ask (device_id, asker_id, message, at_us, epoch)
+    VALUES (:device_id, :asker_id, :message, :at_us, :epoch)
+    ON CONFLICT (device_id, asker_id)
+    DO UPDATE SET message = excluded.message, at_us = excluded.at_us, epoch = excluded.epoch
+    """
+)
 
 DELETE_PENDING_DEVICES = _listed("DELETE FROM lock_pending_device WHERE pending_id IN :pending", "pending")
 DELETE_PENDING = _listed("DELETE FROM lock_pending WHERE pending_id IN :pending", "pending")

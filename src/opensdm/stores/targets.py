@@ -23,7 +23,7 @@ async def resolve(connection: Connection, targets: Sequence[Target]) -> Found:
     found: Found = []
     for target in targets:
         match target.scope:
-            case Scope.SERVER | Scope.HOST:
+            case Scope.SERVER | Scope.HOST | Scope.DEVICES:
                 found.append(target.devices)
             case Scope.DEVICE:
                 found.append(frozenset((target.target_id,)))

@@ -13,8 +13,9 @@ from opensdm.core.errors import AlreadyExists, NotFound
 from opensdm.core.ports import Page
 from opensdm.core.task import Progress, Task, TaskState
 from opensdm.stores.groups import wire_ids
+from opensdm.stores.lock_tables import claim
 from opensdm.stores.repository import Repository, conditions, paged
-from opensdm.stores.tables import claim, device, task, task_progress, user_account
+from opensdm.stores.tables import device, task, task_progress, user_account
 
 _RUNNING = TaskState.RUNNING.value
 _LEFT = and_(task.c.state == _RUNNING, or_(claim.c.state.is_(None), claim.c.state != "RUNNING"))

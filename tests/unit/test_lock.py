@@ -114,7 +114,9 @@ def test_unlock_frees_what_is_mine_keeps_the_epoch_and_cancels_my_waiting_reques
     assert isinstance(decision.answer, Released)
     assert [(r.held, r.epoch, r.reason) for r in decision.locks] == [(False, 3, None)]
     assert decision.cancelled == (5,)
-    assert [(e.kind, e.holder_id) for e in decision.events] == [(EventKind.RELEASED, None)]
+    assert [(e.kind, e.device_id) for e in decision.events] == [
+        (EventKind.RELEASED, 1), (EventKind.GAVE_UP, 1), (EventKind.GAVE_UP, 2)
+    ]  # fmt: skip
 
 
 def test_unlock_of_free_devices_succeeds_and_of_foreign_ones_is_refused() -> None:

@@ -91,7 +91,9 @@ def take_away(board: Board, request: TakeAway) -> Decision:
 def _transferred(
     ahead: Board, decision: Decision, overridden: Overridden, request: TakeAway, work: tuple[Blocker, ...]
 ) -> Decision:
-    """The overrider's own lock: at once, or waiting for the work that is still open."""
+    """The overrider's own lock: at once, or waiting for the work that is still open; not past one who waits already."""
+    if ahead.pending_on(request.devices, foreign_to=request.actor):
+        return decision
     if not work:
         taken = granted(ahead, overridden.lock, request.actor, request.reason)
         events = (*decision.events, event(ahead, EventKind.TAKEN, taken, request.actor, taken.reason))

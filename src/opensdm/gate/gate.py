@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -19,7 +19,6 @@ from opensdm.core.errors import (
     HouseRuleBroken,
     LockLost,
     LockRefused,
-    NotFound,
     NotLoggedIn,
     SdmError,
     StoreUnavailable,
@@ -29,10 +28,8 @@ from opensdm.core.lock import (
     Admit,
     Admitted,
     Answer,
-    Blocker,
     ClaimRow,
     EndClaim,
-    Expire,
     Fence,
     Guard,
     LockPolicy,
@@ -46,9 +43,10 @@ from opensdm.core.lock import (
     Waiting,
 )
 from opensdm.core.operations import Claim, Kind, Operation, Scope
-from opensdm.core.ports import DriverRegistry, Effect, LockView, Passwords, SessionRow, Transaction, Work
+from opensdm.core.ports import DriverRegistry, Effect, Passwords, SessionRow, Transaction, Work
 from opensdm.core.results import TaskStarted
 from opensdm.core.submission import LedgerPort, ReaderPort, Receipt, Standing, Submission, Target
+from opensdm.gate.blockers import with_standing
 from opensdm.gate.events import EventWatch
 from opensdm.gate.outcome import Outcome
 from opensdm.gate.policy import advise, refusal, require
@@ -63,7 +61,6 @@ log = structlog.get_logger("opensdm.gate")
 
 OPERATIONS = Counter("opensdm_operations_total", "Operations by door and result", ["operation", "door", "result"])
 SECOND_US = 1_000_000
-EXPLAINED_BLOCKERS = 20
 TOUCH_EVERY_US = 60_000_000
 """A session's last use is written at most once a minute."""
 
@@ -170,7 +167,7 @@ class Gate:
         except SdmError as error:
             OPERATIONS.labels(operation.name, caller.door, error.code).inc()
             await self._audit_refusal(run, error)
-            error.blockers = await self._known_of(error.blockers)
+            error.blockers = await with_standing(self.reader, error.blockers)
             error.next_steps = error.next_steps or advise(error, known, operation)
             raise
         OPERATIONS.labels(operation.name, caller.door, getattr(result, "error_code", None) or SUCCESS).inc()
@@ -235,7 +232,7 @@ class Gate:
         await self._open_task(run, run.claim, run.task_id)
         if not getattr(run.operation, "as_task", False):
             return await self._under_claim(run)
-        self._begin(self._unattended(run), run.task_id)
+        _ = self._begin(self._unattended(run), run.task_id)
         return TaskStarted(run.task_id, run.operation.name, min(run.claim.tickets))
 
     async def _under_claim(self, run: Run) -> Any:
@@ -356,19 +353,8 @@ class Gate:
             return await self._turns.lock(run, request, answer, until, standing)
         if isinstance(answer, Overridden) and answer.waiting is not None and isinstance(request, TakeAway):
             later = replace(run, patience=Patience())
-            self._begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
+            _ = self._begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
         return answer
-
-    async def foresee(self, run: Run, request: LockRequest) -> Answer:
-        """What the rules would answer now."""
-        return await self.ledger.peek(Submission(target_of(run.operation), request))
-
-    async def expire(self, devices: Sequence[int]) -> None:
-        """End due leases, each for itself: a device that is gone holds up no other."""
-        ends = (Submission(Target(devices=frozenset((d,))), Expire(frozenset((d,)))) for d in devices)
-        for outcome in await asyncio.gather(*(self.ledger.submit(end) for end in ends), return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, NotFound):
-                raise outcome
 
     async def _submit(self, run: Run, submission: Submission) -> Receipt:
         try:
@@ -422,21 +408,6 @@ class Gate:
         if isinstance(answer, Refused) and answer.code is RefusalCode.LOCK_LOST:
             raise refusal(answer)
 
-    # ------------------------------------------------------------------------------ refusals
-
-    async def _known_of(self, blockers: tuple[Blocker, ...]) -> tuple[Blocker, ...]:
-        """The next question after "who": are they still there? Looked up for the first few holders only."""
-        asked = [b.device_id for b in blockers if b.kind == "lock"][:EXPLAINED_BLOCKERS]
-
-        async def look(transaction: Transaction) -> dict[int, LockView]:
-            return {device_id: await transaction.locks.lock(device_id) for device_id in asked}
-
-        try:
-            views = await self.reader.read(look) if asked else {}
-        except SdmError:
-            return blockers  # the refusal stands as it is; what else could be said of it is not to be had
-        return tuple(_with_standing(b, views.get(b.device_id)) for b in blockers)
-
     # ------------------------------------------------------------------------------ audit
 
     async def _audit_refusal(self, run: Run, error: SdmError) -> None:
@@ -446,10 +417,3 @@ class Gate:
             return
         run.audited = True
         await self._writer.record(run.draft(), error)
-
-
-def _with_standing(blocker: Blocker, view: LockView | None) -> Blocker:
-    if blocker.kind != "lock" or view is None or view.row.epoch != blocker.epoch:
-        return blocker
-    running = view.running[0].operation if view.running else None
-    return replace(blocker, running=running, idle_s=view.idle_s, holder_logged_in=view.holder_logged_in)

@@ -58,7 +58,7 @@ class Waits:
 
     async def turn(self, request: Promote | StartClaim, until: float, patience: Patience) -> bool:
         """Wait until the request may have a new answer. False: time is up, the client is gone or the node stops."""
-        if self._stopped or patience.gone:
+        if not self._open_to(patience):
             return False
         self._waiting[patience] = request
         if self._looking is None:
@@ -73,10 +73,11 @@ class Waits:
             if not self._waiting and self._looking is not None:
                 self._looking.cancel()
                 self._looking = None
-        if self._stopped or patience.gone:
-            return False
         patience.called.clear()
-        return True
+        return self._open_to(patience)
+
+    def _open_to(self, patience: Patience) -> bool:
+        return not (self._stopped or patience.gone)
 
     async def _look(self) -> None:
         while True:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import structlog
 
 from opensdm.core.element import Element
-from opensdm.core.errors import HouseRuleBroken, SdmError
+from opensdm.core.errors import HouseRuleBroken, NotFound, SdmError
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
-from opensdm.core.lock import Actor, Answer, ClaimRow, Fence, LockPolicy, LockRequest, Refused
+from opensdm.core.lock import Actor, Answer, ClaimRow, Expire, Fence, LockPolicy, LockRequest, Refused
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
 from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Page, Passwords, Transaction
@@ -146,13 +147,17 @@ class GateWork:
 
     async def foresee(self, request: LockRequest) -> Answer:
         self._check_alive()
-        return await self._gate.foresee(self._run, request)
+        return await self._gate.ledger.peek(Submission(target_of(self._run.operation), request))
 
     async def expire(self, devices: Sequence[int]) -> None:
         self._check_alive()
         if self._run.operation.rule.kind is not Kind.MACHINERY:
             raise HouseRuleBroken(f"{self._run.operation.name} is not the server's own work")
-        await self._gate.expire(devices)
+        ends = (Submission(Target(devices=frozenset((d,))), Expire(frozenset((d,)))) for d in devices)
+        submitted = (self._gate.ledger.submit(end) for end in ends)
+        for outcome in await asyncio.gather(*submitted, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, NotFound):
+                raise outcome  # a device that is gone holds up no other
 
     async def settled_events(self) -> int:
         self._check_alive()

@@ -24,7 +24,7 @@ async def load_board(connection: Connection, devices: frozenset[int], now_us: in
     if any(row.has_claims or row.has_pending for row in rows):
         board.live_incarnations = frozenset((await connection.scalars(statements.READ_LIVE_NODES)).all())
     if any(row.has_pending for row in rows):
-        for row in await connection.execute(statements.READ_PENDING, {**wanted, "now_us": now_us}):
+        for row in await connection.execute(statements.READ_PENDING, wanted):
             _add_pending(board, row)
     if any(row.has_losses for row in rows):
         for row in await connection.execute(statements.READ_LOSSES, wanted):

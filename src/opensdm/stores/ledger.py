@@ -270,7 +270,8 @@ def _looked_at(board: Board, request: Request, devices: frozenset[int]) -> Answe
 
 def _looked_at_all(board: Board, requests: Sequence[Promote | StartClaim]) -> list[Answer | None]:
     """Requests that only differ by number are looked at once: a thousand of a user cost as much as one."""
-    scoped = any(r.scope is LockScope.SESSION for r in (*board.locks.values(), *board.pending.values()))
+    scopes = {row.scope for row in board.locks.values()} | {row.scope for row in board.pending.values()}
+    scoped = LockScope.SESSION in scopes
     known: dict[object, Answer] = {}
     answers: list[Answer | None] = []
     for request in requests:

@@ -60,11 +60,11 @@ READ_PENDING = _listed(
       FROM lock_pending p
       JOIN user_account u ON u.user_id = p.owner_id
       JOIN lock_pending_device t ON t.pending_id = p.pending_id
-     WHERE p.deadline_us > :now_us
-       AND p.pending_id IN (SELECT pending_id FROM lock_pending_device WHERE device_id IN :devices)
+     WHERE p.pending_id IN (SELECT pending_id FROM lock_pending_device WHERE device_id IN :devices)
     """,
     "devices",
 )
+"""Dead ones, too: they bar nobody, and go when their node gives them up."""
 
 READ_LOSSES = _listed(
     "SELECT device_id, user_id, epoch, by_name, reason, at_us FROM lock_loss WHERE device_id IN :devices",

@@ -29,6 +29,7 @@ from opensdm.core.operations import (
     AddNetworkFunction,
     AddUser,
     ApplyBatch,
+    AskForLock,
     AssignDevice,
     BackUpDevice,
     BackUpOnSchedule,
@@ -37,8 +38,10 @@ from opensdm.core.operations import (
     CancelTask,
     ChangeCredentials,
     ChangeDeviceGroup,
+    CheckLock,
     CheckSync,
     CompareVersions,
+    ConfirmDevice,
     DeleteDeviceGroup,
     DeleteElement,
     DeleteNetworkFunction,
@@ -46,11 +49,14 @@ from opensdm.core.operations import (
     DiscardChanges,
     DraftElement,
     EnableUser,
+    ExpireLeases,
     ExportNetworkFunctions,
+    FollowLockEvents,
     FunctionRow,
     ImportNetworkFunctions,
     KeepHouse,
     Kind,
+    ListAsks,
     ListAudit,
     ListCategories,
     ListChangeSets,
@@ -67,6 +73,7 @@ from opensdm.core.operations import (
     ListVersions,
     LoadConfiguration,
     LockDevice,
+    LockDevices,
     LockGroup,
     Login,
     Logout,
@@ -99,6 +106,7 @@ from opensdm.core.operations import (
     ShowVersion,
     UnassignDevice,
     UnlockDevice,
+    UnlockDevices,
     UnlockGroup,
     UpdateElement,
 )
@@ -168,6 +176,14 @@ SAMPLES: Mapping[str, Sample] = {
     "LockGroup": lambda g, u: LockGroup(nf_id=g.nf_id, group_id=g.nf_id),
     "UnlockGroup": lambda g, u: UnlockGroup(nf_id=g.nf_id, group_id=g.nf_id),
     "OverrideLock": lambda g, u: OverrideLock(device_id=g.device_id, reason="outage", expected_holder="alice"),
+    "LockDevices": lambda g, u: LockDevices(device_ids=(g.device_id,)),
+    "UnlockDevices": lambda g, u: UnlockDevices(device_ids=(g.device_id,)),
+    "AskForLock": lambda g, u: AskForLock(device_id=g.device_id, message="soon?"),
+    "ConfirmDevice": lambda g, u: ConfirmDevice(device_id=g.device_id, note="looked"),
+    "CheckLock": lambda g, u: CheckLock(device_id=g.device_id),
+    "ListAsks": lambda g, u: ListAsks(),
+    "FollowLockEvents": lambda g, u: FollowLockEvents(),
+    "ExpireLeases": lambda g, u: ExpireLeases(),
     "ShowLock": lambda g, u: ShowLock(device_id=g.device_id),
     "ListLocks": lambda g, u: ListLocks(),
     "ListLockEvents": lambda g, u: ListLockEvents(device_id=g.device_id),
@@ -239,7 +255,7 @@ def over(user: str) -> type[SdmError]:
     return Conflict if user == "alice" or master else Forbidden
 
 
-OWNER_MEETS: Mapping[str, type[SdmError]] = {"DeleteDeviceGroup": NotEmpty}
+OWNER_MEETS: Mapping[str, type[SdmError]] = {"DeleteDeviceGroup": NotEmpty, "AskForLock": InvalidRequest}
 """What stops alice herself: never the lock."""
 
 LOCK_FAMILY: Mapping[str, type[SdmError] | None] = {
@@ -247,7 +263,11 @@ LOCK_FAMILY: Mapping[str, type[SdmError] | None] = {
     "LockGroup": DeviceLocked,
     "UnlockDevice": NotLockOwner,
     "UnlockGroup": NotLockOwner,
+    "LockDevices": DeviceLocked,
+    "UnlockDevices": NotLockOwner,
     "OverrideLock": None,
+    "AskForLock": None,
+    "ConfirmDevice": DeviceLocked,
 }
 """What another user hears who has the privilege."""
 

@@ -68,8 +68,8 @@ def queued(number: int, user: int, *ids: int, until: int = NOW + SECOND) -> Boar
     )
 
 
-def leased(until: int, **more: object) -> LockRow:
-    return replace(held(1, ALICE, 3), lease_s=60, lease_until_us=until, **more)
+def leased(until: int) -> LockRow:
+    return replace(held(1, ALICE, 3), lease_s=60, lease_until_us=until)
 
 
 # -------------------------------------------------------------------------------------- waiting

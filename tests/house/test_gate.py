@@ -33,7 +33,7 @@ from opensdm.core.operations import (
     ShowLock,
     UnlockDevice,
 )
-from opensdm.core.ports import DeviceConnection, DeviceFacts, Transaction, Work
+from opensdm.core.ports import Capabilities, DeviceConnection, DeviceFacts, Transaction, Work
 from opensdm.drivers.registry import Registry
 from opensdm.handlers import HANDLERS
 from opensdm.stores.tasks import SqlTasks
@@ -180,6 +180,7 @@ class Sulking(Registry):
     """A driver whose connections do not close."""
 
     platform = "acme_sbc"
+    capabilities = Capabilities()
 
     def driver(self, platform: str) -> Any:
         return self

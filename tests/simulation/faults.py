@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from opensdm.core import lock
+from opensdm.core import lock, lock_admission, lock_ending, lock_parts, lock_taking
 from opensdm.core.lock import (
     Actor,
     Admit,
@@ -46,7 +46,7 @@ def fault(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
 @fault
 def check_apart_from_registration(patch: Patch) -> None:
     """The lock is looked at first, and the claim registered a moment later without looking again."""
-    submit, not_admitted = Ledger.submit, lock._not_admitted
+    submit, not_admitted = Ledger.submit, lock_admission._not_admitted
 
     async def in_two_steps(self: Ledger, submission: Submission) -> Receipt:
         request = submission.request
@@ -62,7 +62,7 @@ def check_apart_from_registration(patch: Patch) -> None:
         return None if isinstance(request, Admit) else not_admitted(board_, request)
 
     patch.setattr(Ledger, "submit", in_two_steps)
-    patch.setattr(lock, "_not_admitted", only_guards)
+    patch.setattr(lock_admission, "_not_admitted", only_guards)
 
 
 @fault
@@ -107,7 +107,7 @@ def group_one_by_one(patch: Patch) -> None:
 @fault
 def unlock_by_anyone(patch: Patch) -> None:
     """Unlock frees whatever it finds."""
-    release = lock._release_lock
+    release = lock.release_lock
 
     def freely(board_: Board, request: ReleaseLock) -> Decision:
         holders = [row for row in board_.rows(request.devices) if row.held]
@@ -116,7 +116,7 @@ def unlock_by_anyone(patch: Patch) -> None:
             request = replace(request, actor=holder)
         return release(board_, request)
 
-    patch.setattr(lock, "_release_lock", freely)
+    patch.setattr(lock, "release_lock", freely)
 
 
 @fault
@@ -129,18 +129,18 @@ def epoch_reset(patch: Patch) -> None:
 @fault
 def override_without_fence(patch: Patch) -> None:
     """The lock is gone, the old owner's work runs on."""
-    take_away = lock._take_away
+    take_away = lock.take_away
 
     def gently(board_: Board, request: TakeAway) -> Decision:
         return take_away(board_, replace(request, mode=OverrideMode.GRACEFUL))
 
-    patch.setattr(lock, "_take_away", gently)
+    patch.setattr(lock, "take_away", gently)
 
 
 @fault
 def end_of_work_ends_the_lock(patch: Patch) -> None:
     """A push unlocks when it is done, as if the lock had been its own."""
-    end = lock._end_claim
+    end = lock.end_claim
 
     def and_unlock(board_: Board, request: EndClaim) -> Decision:
         decision = end(board_, request)
@@ -148,28 +148,26 @@ def end_of_work_ends_the_lock(patch: Patch) -> None:
         rows = [board_.locks[d].freed() for d in claim.tickets] if claim else []
         return replace(decision, locks=tuple(rows))
 
-    patch.setattr(lock, "_end_claim", and_unlock)
+    patch.setattr(lock, "end_claim", and_unlock)
 
 
 @fault
 def locks_bind_only_lockers(patch: Patch) -> None:
     """A foreign lock refuses locking, and nothing else."""
-    not_admitted = lock._not_admitted
+    not_admitted = lock_admission._not_admitted
 
     def permissive(board_: Board, request: Guard | Admit) -> Refused | None:
         refused = not_admitted(board_, request)
         return None if refused and refused.code is RefusalCode.DEVICE_LOCKED else refused
 
-    patch.setattr(lock, "_not_admitted", permissive)
+    patch.setattr(lock_admission, "_not_admitted", permissive)
 
 
 @fault
 def two_writers(patch: Patch) -> None:
     """Exclusive claims do not exclude."""
-    not_admitted = lock._not_admitted
-    patch.setattr(
-        lock, "_not_admitted", lambda board_, request: not_admitted(board_, replace(request, exclusive=False))
-    )
+    patch.setattr(lock_admission, "_writers", lambda board_, request: [])
+    patch.setattr(lock_admission, "_written_now", lambda board_, request: None)
 
 
 @fault
@@ -203,35 +201,36 @@ def change_without_an_event(patch: Patch) -> None:
 @fault
 def administrators_walk_through(patch: Patch) -> None:
     """A privileged user is not refused."""
-    foreign = lock._foreign_locks
+    foreign = lock_parts.foreign_locks
 
     def but_not_for_them(board_: Board, actor: Actor, devices: Any) -> list[lock.Blocker]:
         return [] if actor.user_name == "admin" else foreign(board_, actor, devices)
 
-    patch.setattr(lock, "_foreign_locks", but_not_for_them)
+    patch.setattr(lock_admission, "foreign_locks", but_not_for_them)
 
 
 @fault
 def epoch_not_compared(patch: Patch) -> None:
     """The epoch a caller carries is ignored."""
-    patch.setattr(lock, "_stale_epoch", lambda board_, request: None)
+    for module in (lock_taking, lock_ending, lock_admission):
+        patch.setattr(module, "stale_epoch", lambda board_, request: None)
 
 
 @fault
 def the_old_owner_is_not_told(patch: Patch) -> None:
     """An override leaves no word for whom it was taken from."""
-    take_away = lock._take_away
-    patch.setattr(lock, "_take_away", lambda board_, request: replace(take_away(board_, request), lost=()))
+    take_away = lock.take_away
+    patch.setattr(lock, "take_away", lambda board_, request: replace(take_away(board_, request), lost=()))
 
 
 @fault
 def override_keeps_the_epoch(patch: Patch) -> None:
     """After an override the old epoch would still pass."""
-    take_away = lock._take_away
+    take_away = lock.take_away
 
     def same_epoch(board_: Board, request: TakeAway) -> Decision:
         decision = take_away(board_, request)
         before = {row.device_id: row.epoch for row in board_.locks.values()}
         return replace(decision, locks=tuple(replace(r, epoch=before[r.device_id]) for r in decision.locks))
 
-    patch.setattr(lock, "_take_away", same_epoch)
+    patch.setattr(lock, "take_away", same_epoch)

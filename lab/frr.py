@@ -20,6 +20,9 @@ DAEMONS = ("zebra", "staticd")
 SSH_PORT = 22
 # Namespaces and interfaces carry the pid of the lab that made them, so that what a dead one left can be told.
 PREFIX = "osdm"
+# What staticd's routes are marked with in the kernel (RTPROT_ZSTATIC). By name, "static", `ip` flushes protocol 4, which
+# is another one of the same name, and leaves these.
+STATICD_PROTOCOL = "196"
 INITIAL = "frr defaults traditional\nservice integrated-vtysh-config\n"
 
 
@@ -207,7 +210,9 @@ class FrrRouter:
 
         A zebra that was killed leaves them there, and the next one takes its time to sweep them.
         """
-        run("ip", "-n", self.name, "route", "flush", "proto", "static")
+        run("ip", "-n", self.name, "route", "flush", "proto", STATICD_PROTOCOL)
+        if left := [route for route in self.kernel_routes() if "proto static" in route]:
+            raise RuntimeError(f"{self.name} still has {left}")
 
 
 def sweep() -> list[str]:

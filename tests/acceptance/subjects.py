@@ -155,11 +155,6 @@ class Frr(Subject):
 
     async def reset(self) -> None:
         await asyncio.to_thread(self._router.wipe)
-        # The kernel hears of it a moment later, and of what was under way when it was wiped perhaps later still.
-        for _ in range(10):
-            if await self.holds():
-                await asyncio.to_thread(self._router.forget_routes)
-            await asyncio.sleep(0.05)
 
     async def die(self) -> None:
         await asyncio.to_thread(self._router.kill)

@@ -41,7 +41,7 @@ from opensdm.gate.work import target_of
 from opensdm.handlers import HANDLERS, Handler
 from tests.house.conftest import Open
 from tests.house.ground import CONSOLE, NOBODY, OWNER_AGAIN, REASON, Ground, Walk
-from tests.house.samples import FAULTY, SAMPLES, about_a_device, expected, may_send, names
+from tests.house.samples import FAULTY, OWNER_MEETS, SAMPLES, about_a_device, expected, may_send, names
 
 WRITERS = (Kind.LOCK, Kind.TOUCH, Kind.CHANGE)
 GUARDED = [n for n in names(about_devices=True) if issubclass(expected(n, "bob") or object, LockRefused)]

@@ -35,6 +35,7 @@ TARGETS = {
     Scope.NETWORK_FUNCTION: "network function",
     Scope.FUNCTION_GROUP: "group of a network function",
     Scope.DEVICE_GROUP: "device group",
+    Scope.DEVICES: "devices",
     Scope.HOST: "host that is not enrolled",
 }
 OPERATIONS = """

@@ -158,7 +158,9 @@ WAYS: Mapping[str, Way | Console] = {
         "POST", _DEVICE + "/lock/override", {"reason": "WHY"},
         {"reason": "reason", "expected_holder": "expectedHolder", "expected_epoch": "expectedEpoch"},
     ),
-    "LockDevices": Way("POST", "/inventory/locks/action", {"type": "Lock"}, {"device_ids": "deviceIds", "reason": "reason"}),
+    "LockDevices": Way(
+        "POST", "/inventory/locks/action", {"type": "Lock"}, {"device_ids": "deviceIds", "reason": "reason"}
+    ),
     "UnlockDevices": Way("POST", "/inventory/locks/action", {"type": "Unlock"}, {"device_ids": "deviceIds"}),
     "AskForLock": Way("POST", _DEVICE + "/lock/ask", {}, {"message": "message"}),
     "ConfirmDevice": Way("POST", _DEVICE + "/confirm", {"note": "WHAT YOU SAW"}, {"note": "note"}),

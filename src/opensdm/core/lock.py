@@ -75,7 +75,7 @@ __all__ = [
     "FinishStep", "GiveUp", "Guard", "GuardedRequest", "Interrupt", "LeaveQueue", "LockEvent", "LockPolicy",
     "LockRequest", "LockRow", "LockScope", "Locked", "LostLock", "Overridden", "OverrideMode", "PendingRow", "Promote",
     "Queued", "RefusalCode", "Refused", "ReleaseLock", "Released", "Request", "StartClaim", "Stepped", "TakeAway",
-    "TakeLock", "Waiting", "decide", "decide_all", "due_first",
+    "TakeLock", "Waiting", "decide", "decide_all", "due_first", "end_claim", "release_lock", "take_away",
 ]  # fmt: skip
 
 

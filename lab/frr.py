@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.machine import listens, machine_lock, own_directory, require_frr, run, sweep_directories
-from lab.processes import Process, alive
+from lab.processes import Process, alive, wait_gone
 from lab.ssh import START_TIMEOUT_S, SshServer
 from lab.users import ROUTER_USER, router_login
 
@@ -20,9 +21,10 @@ DAEMONS = ("zebra", "staticd")
 SSH_PORT = 22
 # Namespaces and interfaces carry the pid of the lab that made them, so that what a dead one left can be told.
 PREFIX = "osdm"
-# What staticd's routes are marked with in the kernel (RTPROT_ZSTATIC). By name, "static", `ip` flushes protocol 4, which
-# is another one of the same name, and leaves these.
+# What staticd's routes are marked with in the kernel (RTPROT_ZSTATIC). By name, "static", `ip` flushes protocol 4,
+# which is another one of the same name, and leaves these.
 STATICD_PROTOCOL = "196"
+SETTLE_TIMEOUT_S = 30.0
 INITIAL = "frr defaults traditional\nservice integrated-vtysh-config\n"
 
 
@@ -91,38 +93,26 @@ class FrrRouter:
             self.directory, self._temporary = Path(), False
 
     def kill(self) -> None:
-        """Power off: SIGKILL for the daemons, sshd and every connection. The namespace and its routes stay."""
+        """Power off: SIGKILL for all that runs in it, and its kernel forgets the routes. Its address and files stay."""
         for process in self._processes():
             process.kill()
         self._daemons.clear()
         self._sshd = None
+        if self.address:
+            _kill_inside(self.name)
+            self._forget_routes()
 
     def restart(self) -> None:
         """Reboot: connections and what was not saved are lost; address and keys stay."""
         self.kill()
-        self.forget_routes()
         self.start()
 
     def wipe(self) -> None:
-        """Back to the initial configuration, running and saved, and in the kernel.
-
-        Brings it up if it is down, and lets it run on if it is frozen. Connections are cut.
-        """
-        if self._sshd is None or not self._sshd.running:
-            self.kill()
-            if self.address:
-                self.forget_routes()
-                self._write_configuration()
-            self.start()
-            return
-        self.cut()
-        self.resume()
-        for process in self._daemons:
-            process.kill()
-        self._daemons.clear()
-        self.forget_routes()
-        self._write_configuration()
-        self._start_daemons()
+        """Back to the initial configuration, running and saved, and in the kernel; up, whatever it was before."""
+        self.kill()
+        if self.address:
+            self._write_configuration()
+        self.start()
 
     def cut(self) -> None:
         """Cut every connection, as a lost link does; the router runs on and takes new ones."""
@@ -142,6 +132,21 @@ class FrrRouter:
     def kernel_routes(self) -> list[str]:
         """The routes its kernel really has, as `ip route` lines, such as 'blackhole 203.0.113.0/24 proto static'."""
         return [line.strip() for line in run("ip", "-n", self.name, "route").splitlines()]
+
+    def routed(self, prefix: str) -> bool:
+        """Whether it has an IPv4 static route to `prefix`, once its configuration and its kernel say the same.
+
+        zebra tells the kernel a moment after vtysh is back at its prompt. RuntimeError when the two stay at odds.
+        """
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while True:
+            configured = f"\nip route {prefix} " in self.vtysh("show running-config")
+            routes = self.kernel_routes()
+            if configured == any(prefix in route.split()[:2] for route in routes):
+                return configured
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name}: {prefix} configured: {configured}, in the kernel: {routes}")
+            time.sleep(0.02)
 
     def vtysh(self, *commands: str) -> str:
         """What vtysh prints on these commands: by the side door, for checks that must not go by SSH."""
@@ -205,14 +210,19 @@ class FrrRouter:
                 raise RuntimeError(f"{daemon} did not start: {self._daemons[-1].log.read_text()[-2000:]}")
             time.sleep(0.01)
 
-    def forget_routes(self) -> None:
-        """Take the static routes out of the kernel, as a power cut does.
+    def _forget_routes(self) -> None:
+        """Take zebra's routes out of the kernel, as a power cut does; to be called when nothing runs that adds any.
 
-        A zebra that was killed leaves them there, and the next one takes its time to sweep them.
+        A zebra that was killed leaves them there. The next one sweeps those it reads within the second it starts in,
+        and keeps the others for good: it has them in its table then, and not in its configuration.
         """
-        run("ip", "-n", self.name, "route", "flush", "proto", STATICD_PROTOCOL)
-        if left := [route for route in self.kernel_routes() if "proto static" in route]:
-            raise RuntimeError(f"{self.name} still has {left}")
+        inside = ("ip", "-n", self.name)
+        # They take along the routes that name one, which `ip route flush` stumbles over.
+        run(*inside, "nexthop", "flush")
+        for family in ("-4", "-6"):
+            run(*inside, family, "route", "flush", "table", "all", "proto", STATICD_PROTOCOL)
+            if left := run(*inside, family, "route", "show", "table", "all", "proto", STATICD_PROTOCOL):
+                raise RuntimeError(f"{self.name} still has {left.strip()}")
 
 
 def sweep() -> list[str]:
@@ -264,11 +274,18 @@ def _free_pair() -> tuple[str, str]:
     raise RuntimeError("no free /30 is left in 10.99.0.0/16")
 
 
+def _kill_inside(name: str) -> None:
+    """SIGKILL for what runs in a namespace, also what lost its parents; returns when it is gone."""
+    while pids := [int(pid) for pid in run("ip", "netns", "pids", name).split() if alive(int(pid))]:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_gone(pids)
+
+
 def _remove(name: str) -> None:
     with suppress(RuntimeError):
-        for pid in run("ip", "netns", "pids", name).split():
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), 9)
+        _kill_inside(name)
     # Deleting one end of the pair deletes the other, at once; a namespace lingers until its last socket is closed.
     for command in (("ip", "link", "delete", _veth(name)), ("ip", "netns", "delete", name)):
         with suppress(RuntimeError):

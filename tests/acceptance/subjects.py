@@ -134,7 +134,7 @@ class Netconf(Subject):
 
 
 class Frr(Subject):
-    """FRR: a blackhole route, looked for in the kernel."""
+    """FRR: a blackhole route, looked for in the kernel, which hears of it a moment after the configuration has it."""
 
     platform = "frr"
     element = Element("staticRoute", {"prefix": "203.0.113.0/24", "gateway": "blackhole"})
@@ -150,15 +150,13 @@ class Frr(Subject):
         }  # fmt: skip
 
     async def holds(self) -> bool:
-        routes = await asyncio.to_thread(self._router.kernel_routes)
-        return any("203.0.113.0/24" in route for route in routes)
+        return await asyncio.to_thread(self._router.routed, self.element.attributes["prefix"])
 
     async def reset(self) -> None:
         await asyncio.to_thread(self._router.wipe)
 
     async def die(self) -> None:
         await asyncio.to_thread(self._router.kill)
-        await asyncio.to_thread(self._router.forget_routes)
 
     async def come_back(self) -> None:
         await asyncio.to_thread(self._router.start)

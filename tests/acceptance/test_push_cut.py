@@ -88,7 +88,10 @@ class Trial:
         return f"{said}; device {'new' if there else 'old'}, record {'new' if recorded else 'old'}, {report.state}"
 
     async def _settled(self) -> tuple[SyncReport, bool]:
-        """The report, and the device's own account, from a moment without change: a commit may be undoing itself."""
+        """The report, and the device's own account, from a moment without change: a commit may be undoing itself.
+
+        A line that was under way when the connection was cut may still land, too, and reach the kernel after that.
+        """
         for _ in range(40):
             before = await self.subject.holds()
             report: SyncReport = await self.house.do("alice", CheckSync(device_id=self.device_id))

@@ -19,13 +19,13 @@ class _Taking:
 
     `wait_s`: seconds it may wait for other users' work to end; None: as `lock.wait_s` says, 0: not at all. `lease_s`:
     the lock ends by itself so long after it was last taken, or after its owner's work; None leaves a lease that is
-    there, 0 takes it off. `scope`: whose the lock is.
+    there, 0 takes it off. `scope`: whose the lock is; None: the user's.
     """
 
     reason: str | None = None
     wait_s: float | None = None
     lease_s: int | None = None
-    scope: LockScope = LockScope.USER
+    scope: LockScope | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -200,7 +200,7 @@ async def _take(work: Work, operation: LockDevice | LockGroup | LockDevices) -> 
     request = TakeLock(
         work.actor, frozenset(), checked_reason(operation.reason), operation.epoch,
         wait_us=round(_wait_s(work, operation.wait_s) * SECOND_US),
-        lease_s=_lease_s(work, operation.lease_s), scope=LockScope(operation.scope),
+        lease_s=_lease_s(work, operation.lease_s), scope=LockScope(operation.scope or LockScope.USER),
     )  # fmt: skip
     answer = await work.decide(request)
     assert isinstance(answer, Locked)

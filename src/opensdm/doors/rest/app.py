@@ -21,6 +21,7 @@ from opensdm.doors.rest import (
     elements,
     functions,
     inventory,
+    lock_requests,
     locks,
     probe,
     query,
@@ -53,6 +54,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *versions.ENDPOINTS,
     *tasks.ENDPOINTS,
     *locks.ENDPOINTS,
+    *lock_requests.ENDPOINTS,
     *audit.ENDPOINTS,
 )
 

@@ -5,7 +5,7 @@ The error body goes out in every version, the others from 1.4 on, where the rout
 
 from __future__ import annotations
 
-from opensdm.doors.rest.fields import Bool, Int, ListOf, Members, Text, Texts
+from opensdm.doors.rest.fields import Bool, Child, Int, ListOf, Members, Text, Texts
 from opensdm.doors.rest.paging import LATER_PAGE
 from opensdm.doors.rest.shapes import Shape
 
@@ -23,6 +23,7 @@ BLOCKER = Shape(
     Text("running"),
     Text("stepUntil"),
     Int("epoch"),
+    Bool("confirm"),
 )
 
 ERROR = Shape(
@@ -38,6 +39,19 @@ ERROR = Shape(
 RUNNING_WORK = Shape("work", Text("operation"), Text("owner"), Text("since"), Text("state"), Text("stepUntil"))
 WAITING_REQUEST = Shape("request", Text("owner"), Text("since"), Text("until"))
 
+LOCK_ASK = Shape(
+    "lockAsk",
+    Text("deviceId"),
+    Text("deviceName"),
+    Text("asker"),
+    Text("at"),
+    Text("message"),
+    Int("epoch"),
+)
+LOCK_ASKS = Shape("lockAsks", Members("lockAsks", LOCK_ASK, nested="lockAsk"))
+LOCK_ASK_REQUEST = Shape("lockAsk", Text("message"), sample={"message": "WHY"})
+CONFIRMATION = Shape("confirmation", Text("note"), sample={"note": "WHAT YOU SAW"}, required=("note",))
+
 DEVICE_LOCK = Shape(
     "deviceLock",
     Text("deviceId"),
@@ -49,12 +63,40 @@ DEVICE_LOCK = Shape(
     Text("reason"),
     Text("scope"),
     Int("epoch"),
+    Int("leaseSeconds"),
     Text("leaseUntil"),
     Int("idleSeconds"),
     Bool("holderLoggedIn"),
+    Bool("orphaned"),
     ListOf("running", RUNNING_WORK, nested="work"),
     ListOf("waiting", WAITING_REQUEST, nested="request"),
+    ListOf("asks", LOCK_ASK, nested="ask"),
 )
+LOCK_CHECK = Shape(
+    "lockCheck", Text("would"), ListOf("blockers", BLOCKER, nested="blocker"), Child("lock", DEVICE_LOCK)
+)
+LOCKS_ACTION = Shape(
+    "locksAction",
+    Text("type"),
+    Texts("deviceIds", nested="deviceId"),
+    Text("mode"),
+    Text("reason"),
+    Int("waitSeconds"),
+    Int("leaseSeconds"),
+    Text("scope"),
+    Int("epoch"),
+    sample={"type": "Lock", "deviceIds": ["ID7"]},
+    required=("type", "deviceIds"),
+)
+LOCK_RESULT = Shape(
+    "lockResult",
+    Text("deviceId"),
+    Text("code"),
+    Text("message"),
+    ListOf("blockers", BLOCKER, nested="blocker"),
+    Child("lock", DEVICE_LOCK),
+)
+LOCK_RESULTS = Shape("lockResults", ListOf("results", LOCK_RESULT, nested="lockResult"))
 DEVICE_LOCKS = Shape("deviceLocks", *LATER_PAGE, Members("deviceLocks", DEVICE_LOCK, nested="deviceLock"))
 
 LOCK_OVERRIDE = Shape(
@@ -67,7 +109,7 @@ LOCK_OVERRIDE = Shape(
     sample={"reason": "WHY", "expectedHolder": "HOLDER"},
     required=("reason",),
 )
-OVERRIDDEN_LOCK = DEVICE_LOCK.extended(Bool("settled"), Text("stepUntil"))
+OVERRIDDEN_LOCK = DEVICE_LOCK.extended(Bool("settled"), Text("stepUntil"), Bool("transferWaits"))
 
 LOCK_EVENT = Shape(
     "lockEvent",
@@ -81,6 +123,8 @@ LOCK_EVENT = Shape(
     Text("holder"),
     Text("door"),
     Text("reason"),
+    Text("scope"),
+    Text("leaseUntil"),
 )
 LOCK_EVENTS = Shape("lockEvents", *LATER_PAGE, Members("lockEvents", LOCK_EVENT, nested="lockEvent"))
 

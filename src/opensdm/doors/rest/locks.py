@@ -31,7 +31,7 @@ async def lock_device(call: Call) -> Reply:
     """D3. Published: 204. Ours: the lock as committed, unless the caller prefers no body."""
     device_id = call.id("device_id")
     if requests.action(call, LOCK, UNLOCK) == LOCK:
-        reply: LockReply = await call.execute(LockDevice(device_id=device_id, reason=call.body.get("reason")))
+        reply: LockReply = await call.execute(LockDevice(device_id=device_id, **requests.taking(call)))
     else:
         reply = await call.execute(UnlockDevice(device_id=device_id))
     headers = replies.lost_headers(reply.lost)
@@ -44,7 +44,7 @@ async def lock_group(call: Call) -> Reply:
     """N13: every device of the group or none."""
     nf_id, group_id = call.id("nf_id"), call.id("group_id")
     if requests.action(call, LOCK, UNLOCK) == LOCK:
-        operation = LockGroup(nf_id=nf_id, group_id=group_id, reason=call.body.get("reason"))
+        operation = LockGroup(nf_id=nf_id, group_id=group_id, **requests.taking(call))
         reply: LockReply = await call.execute(operation)
     else:
         reply = await call.execute(UnlockGroup(nf_id=nf_id, group_id=group_id))

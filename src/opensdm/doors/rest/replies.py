@@ -8,7 +8,7 @@ from typing import Any
 from opensdm.core.audit import AuditEntry
 from opensdm.core.inventory import CATEGORIES, Category, Device, DeviceGroup, ParameterType, wire_id
 from opensdm.core.lock import Blocker, LockEvent, LostLock
-from opensdm.core.ports import DeviceFacts, LockView, NodeRow, RunningWork
+from opensdm.core.ports import AskRow, DeviceFacts, LockView, NodeRow, RunningWork, WaitingRequest
 from opensdm.core.results import (
     DeviceShown,
     FunctionShown,
@@ -242,10 +242,29 @@ def device_lock(view: LockView) -> Wire:
         "reason": row.reason,
         "scope": row.scope if held else None,
         "epoch": row.epoch,
+        "leaseSeconds": row.lease_s,
         "leaseUntil": _at(row.lease_until_us),
         "idleSeconds": view.idle_s if held else None,
         "holderLoggedIn": view.holder_logged_in if held else None,
+        "orphaned": True if view.orphaned else None,
         "running": [_running(work) for work in view.running] or None,
+        "waiting": [_waiting(each) for each in view.waiting] or None,
+        "asks": [lock_ask(each) for each in view.asks] or None,
+    }
+
+
+def _waiting(each: WaitingRequest) -> Wire:
+    return {"owner": each.owner, "since": rfc3339(each.since_us), "until": rfc3339(each.until_us)}
+
+
+def lock_ask(ask: AskRow) -> Wire:
+    return {
+        "deviceId": wire_id(ask.device_id),
+        "deviceName": ask.device_name,
+        "asker": ask.asker_name,
+        "at": rfc3339(ask.at_us),
+        "message": ask.message,
+        "epoch": ask.epoch,
     }
 
 
@@ -260,7 +279,11 @@ def _running(work: RunningWork) -> Wire:
 
 
 def overridden_lock(reply: OverrideReply) -> Wire:
-    return device_lock(reply.lock) | {"settled": reply.settled, "stepUntil": _at(reply.step_until_us)}
+    return device_lock(reply.lock) | {
+        "settled": reply.settled,
+        "stepUntil": _at(reply.step_until_us),
+        "transferWaits": True if reply.waiting else None,
+    }
 
 
 def lock_event(event: LockEvent) -> Wire:
@@ -274,6 +297,9 @@ def lock_event(event: LockEvent) -> Wire:
         "holder": event.holder_name,
         "door": event.door,
         "reason": event.reason,
+        "scope": event.scope if event.scope != "user" else None,
+        "leaseUntil": _at(event.lease_until_us),
+        "id": event.event_id,
     }
 
 
@@ -291,6 +317,7 @@ def blocker(each: Blocker) -> Wire:
         "running": each.running,
         "stepUntil": _at(each.step_until_us),
         "epoch": each.epoch,
+        "confirm": True if each.unconfirmed else None,
     }
 
 

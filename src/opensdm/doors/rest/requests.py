@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from opensdm.core.element import Element
 from opensdm.core.errors import InvalidRequest
-from opensdm.core.lock import OverrideMode
+from opensdm.core.lock import LockScope, OverrideMode
 from opensdm.core.operations import BatchEdit, BatchVerb, DeviceEnrolment, GroupEnrolment
 from opensdm.core.staging import check_set_name
 from opensdm.doors.rest.routing import Call
@@ -24,20 +24,21 @@ def action(call: Call, *names: str) -> str:
     chosen = next((name for name in names if name.lower() == asked.lower()), None)
     if chosen is None:
         refuse(call, f"the action type {asked[:60]!r} is not known here; known are {', '.join(names)}", field="type")
-    _check_waiting(call)
     return chosen
 
 
-def _check_waiting(call: Call) -> None:
-    """What an action asks of the lock beyond holding it: nothing is waited for or leased yet, and that is said."""
-    wait_s = call.body.get("waitSeconds")
-    if wait_s is not None and wait_s < 0:
-        refuse(call, "waitSeconds: expected 0 or more", field="waitSeconds")
-    if call.body.get("leaseSeconds") is not None:
-        refuse(call, "leaseSeconds is not supported: a lock lasts until it is released", field="leaseSeconds")
-    scope = call.body.get("scope")
-    if scope is not None and scope.strip().lower() != "user":
-        refuse(call, "scope: only 'user' is supported: a lock belongs to its user, in every session", field="scope")
+def taking(call: Call) -> dict[str, Any]:
+    """How a lock is to be taken, as fields of the operation."""
+    for name in ("waitSeconds", "leaseSeconds"):
+        value = call.body.get(name)
+        if value is not None and value < 0:
+            refuse(call, f"{name}: expected 0 or more", field=name)
+    return {
+        "reason": call.body.get("reason"),
+        "wait_s": call.body.get("waitSeconds"),
+        "lease_s": call.body.get("leaseSeconds"),
+        "scope": None if call.body.get("scope") is None else choice(call, "scope", LockScope, LockScope.USER),
+    }
 
 
 def override_mode(call: Call) -> OverrideMode:

@@ -268,14 +268,14 @@ async def test_published_versions_know_no_epoch(house: House, connect: Connect) 
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"leaseSeconds": "60"}, "leaseSeconds"),
-        ({"scope": "session"}, "scope"),
+        ({"leaseSeconds": "-1"}, "leaseSeconds"),
+        ({"scope": "world"}, "scope"),
         ({"waitSeconds": "-1"}, "waitSeconds"),
         ({"waitSeconds": "soon"}, "waitSeconds"),
     ],
 )
 @pytest.mark.parametrize("medium", MEDIA)
-async def test_what_is_not_offered_yet_is_said(
+async def test_what_an_action_cannot_ask_for_is_said(
     house: House, connect: Connect, tmp_path: Path, medium: str, fields: dict[str, str], word: str
 ) -> None:
     device_id = await house.enrol("edge-a")

@@ -124,6 +124,7 @@ async def test_everything_the_gate_recommends_runs(house: House, connect: Connec
 
 
 ARGUMENTS = {
+    "device_ids": (3, 4), "note": "at rest",
     "device_id": 3, "group_id": 2, "nf_id": 2, "category_id": 2, "user_name": "u", "password": "p",
     "group_name": "it's; $(touch x)", "nf_name": "n", "parent_full_name": "Home", "category_name": "SP Edge & Core",
     "type_name": "Device", "element": Element("realmConfig", {"id": "r'1"}), "element_path": "realmConfig",

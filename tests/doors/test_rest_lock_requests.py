@@ -65,7 +65,9 @@ async def test_many_devices_are_locked_together_or_each_by_itself(house: House, 
     alice, bob = await connect("alice", "v1.4", medium), await connect("bob", "v1.4", medium)
     assert (await bob.act(second, "Lock")).status_code == 200
     act = f"{LOCKS}/action"
-    blockers = listed(refused(await alice.post(act, many(medium, "Lock", first, second)), 423, "DEVICE_LOCKED")["blockers"])
+    blockers = listed(
+        refused(await alice.post(act, many(medium, "Lock", first, second)), 423, "DEVICE_LOCKED")["blockers"]
+    )
     assert [(b["deviceName"], b["holder"]) for b in blockers] == [("edge-b", "bob")]
     assert read(await alice.get(f"{device(first)}/lock"))["state"] == "FREE", "all or nothing"
 
@@ -104,7 +106,9 @@ async def test_a_holder_is_asked_and_sees_who_asks(house: House, connect: Connec
 
 
 @pytest.mark.parametrize("medium", MEDIA)
-async def test_a_confirmation_says_what_was_seen_and_may_be_sent_again(house: House, connect: Connect, medium: str) -> None:
+async def test_a_confirmation_says_what_was_seen_and_may_be_sent_again(
+    house: House, connect: Connect, medium: str
+) -> None:
     device_id = await house.enrol("edge-a")
     alice = await connect("alice", "v1.4", medium)
     path = f"{device(device_id)}/confirm"

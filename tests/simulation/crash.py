@@ -70,7 +70,10 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
 
     async def spawn(self, failpoint: str | None = None) -> None:
-        extra = {"OPENSDM_FAILPOINT": failpoint} if failpoint else {}
+        # The model of this traffic knows no waiting: whoever would wait is refused at once.
+        extra = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0", "OPENSDM_LOCK_MAX_WAIT_S": "0"}
+        if failpoint:
+            extra["OPENSDM_FAILPOINT"] = failpoint
         with self._open_log() as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._program, "serve", "--data", str(self._data), "--listen", "127.0.0.1:0", "--plain-http",

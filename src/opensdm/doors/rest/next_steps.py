@@ -150,7 +150,7 @@ WAYS: Mapping[str, Way | Console] = {
     "ExportNetworkFunctions": Way("GET", _FUNCTIONS + "/export"),
     "ProbeHost": Way("POST", "/inventory/probe", bulk_shapes.PROBE.sample, {"platform": "platform", "parameters": ""}),
     "ProbeDevice": Way("POST", _DEVICE + "/probe"),
-    "LockDevice": Way("POST", _DEVICE + "/action", {"type": "Lock"}, {"reason": "reason"}),
+    "LockDevice": Way("POST", _DEVICE + "/action", {"type": "Lock"}, {"reason": "reason", "wait_s": "waitSeconds"}),
     "UnlockDevice": Way("POST", _DEVICE + "/action", {"type": "Unlock"}),
     "LockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Lock"}, {"reason": "reason"}),
     "UnlockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Unlock"}),
@@ -159,10 +159,12 @@ WAYS: Mapping[str, Way | Console] = {
         {"reason": "reason", "expected_holder": "expectedHolder", "expected_epoch": "expectedEpoch"},
     ),
     "LockDevices": Way(
-        "POST", "/inventory/locks/action", {"type": "Lock"}, {"device_ids": "deviceIds", "reason": "reason"}
+        "POST", "/inventory/locks/action", {"type": "Lock", "deviceIds": ["DEVICE-ID"]}, {"device_ids": "deviceIds"}
     ),
-    "UnlockDevices": Way("POST", "/inventory/locks/action", {"type": "Unlock"}, {"device_ids": "deviceIds"}),
-    "AskForLock": Way("POST", _DEVICE + "/lock/ask", {}, {"message": "message"}),
+    "UnlockDevices": Way(
+        "POST", "/inventory/locks/action", {"type": "Unlock", "deviceIds": ["DEVICE-ID"]}, {"device_ids": "deviceIds"}
+    ),
+    "AskForLock": Way("POST", _DEVICE + "/lock/ask", {"message": "WHY"}, {"message": "message"}),
     "ConfirmDevice": Way("POST", _DEVICE + "/confirm", {"note": "WHAT YOU SAW"}, {"note": "note"}),
     "CheckLock": Way("GET", _DEVICE + "/lock/check"),
     "ListAsks": Way("GET", "/inventory/asks"),
@@ -245,8 +247,14 @@ def _in_body(way: Way, arguments: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Element):
             found |= {key: part for key, part in config_element(value).items() if part is not None}
         elif wire and _told(value):
-            found[wire] = {"name": value} if wire in ("nfCategory", "nfType") else value
+            found[wire] = _member(wire, value)
     return found
+
+
+def _member(wire: str, value: Any) -> Any:
+    if wire == "deviceIds":
+        return [wire_id(device_id) for device_id in value]
+    return {"name": value} if wire in ("nfCategory", "nfType") else value
 
 
 def placeholder(name: str) -> str:

@@ -127,8 +127,6 @@ def holder_of(row: LockRow, door: str) -> Actor:
 
 def requests_of(board: Board, row: LockRow) -> tuple[PendingRow, ...]:
     """The waiting requests of a lock's owner that name its device: they end with the lock."""
-    if not row.held:
-        return ()
     owner = holder_of(row, "")
     return tuple(p for p in board.pending.values() if row.device_id in p.devices and p.owned_by(owner, row.scope))
 

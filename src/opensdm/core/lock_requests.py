@@ -45,10 +45,6 @@ class GiveUp:
     pending_id: int
     take: TakeLock
 
-    @property
-    def devices(self) -> frozenset[int]:
-        return self.take.devices
-
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLock:
@@ -159,10 +155,6 @@ class LeaveQueue:
     """A QUEUED claim is given up: its deadline came, the client is gone, or the node stops."""
 
     admit: Admit
-
-    @property
-    def devices(self) -> frozenset[int]:
-        return self.admit.devices
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,11 @@ class Gate:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
+    def renew(self, incarnation: int) -> None:
+        """This node was taken for dead and goes on as a new incarnation: what ran before takes no further step."""
+        self.incarnation = incarnation
+        self.seal.renew(incarnation)
+
     @property
     def busy(self) -> bool:
         """Whether any operation but a look is under way."""

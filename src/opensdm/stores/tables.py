@@ -233,6 +233,7 @@ node = Table(
     Column("heartbeat_us", Big, nullable=False),
     Column("heartbeats", Big, nullable=False, server_default=text("0")),
     Column("live", SmallInteger, nullable=False),
+    Column("home", Text, nullable=False, server_default=text("''"), comment="host and data directory it runs from"),
 )
 
 lock_event = Table(

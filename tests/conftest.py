@@ -6,7 +6,7 @@ from tests.machine import missing_parts
 
 pytest_plugins = ["tests.postgres", "tests.lab_fixtures"]
 
-POSTGRES_FIXTURES = {"postgres_server", "postgres_url", "migrated_postgres_url", "own_postgres"}
+POSTGRES_FIXTURES = {"postgres_server", "postgres_url", "migrated_postgres_url", "own_postgres", "pair"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -34,8 +34,9 @@ from opensdm.passwords import Argon2Passwords
 from opensdm.settings import Settings
 from opensdm.stores.database import Database, open_database
 from opensdm.stores.ledger import Ledger
-from opensdm.stores.recovery import HEARTBEAT_S, beat, check_key, recover, stop_node
-from opensdm.stores.schema import migrate
+from opensdm.stores.liveness import Liveness, NodeIdentity
+from opensdm.stores.recovery import recover, stop_node
+from opensdm.stores.schema import check_key, migrate
 from opensdm.stores.secrets import SecretBox
 from opensdm.tls import TlsFiles, ensure_certificates
 
@@ -58,7 +59,13 @@ class Server:
     """One open data directory and the gate on it; `serve` opens the doors."""
 
     def __init__(
-        self, settings: Settings, database: Database, gate: Gate, bound: socket.socket | None, closing: AsyncExitStack
+        self,
+        settings: Settings,
+        database: Database,
+        ledger: Ledger,
+        gate: Gate,
+        bound: socket.socket | None,
+        closing: AsyncExitStack,
     ) -> None:
         self.settings = settings
         self.directory = DataDirectory(settings.data)
@@ -68,7 +75,7 @@ class Server:
         self._closing = closing
         self._ended = asyncio.Event()
         self._failure: StoreUnavailable | None = None
-        self._away: str | None = None
+        self._liveness = Liveness(database, ledger, _identity(settings, settings.node.name), gate.renew)
         self._probe: tuple[float, asyncio.Task[str | None]] | None = None
 
     @classmethod
@@ -85,8 +92,8 @@ class Server:
         async with AsyncExitStack() as closing:
             await _use(directory, SERVER if listen else COMMAND, closing)
             bound = _bound(settings, closing) if listen else None
-            database, gate = await _open_gate(settings, directory, settings.node.name, closing)
-            return cls(settings, database, gate, bound, closing.pop_all())
+            database, ledger, gate = await _open_gate(settings, directory, settings.node.name, closing)
+            return cls(settings, database, ledger, gate, bound, closing.pop_all())
         raise AssertionError("unreachable")
 
     async def close(self) -> None:
@@ -124,7 +131,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop)
-        heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        heartbeat = asyncio.create_task(self._stay_alive(), name="heartbeat")
         collector.settle()
         collecting = asyncio.create_task(collector.collect_in_quiet(lambda: self._gate.busy), name="collector")
         try:
@@ -152,7 +159,7 @@ class Server:
     async def ready(self) -> tuple[str, ...]:
         """Why requests cannot be served, in sentences; nothing when they can."""
         reasons = ["the server is stopping"] if self._ended.is_set() else []
-        away = self._away or await self._shared_probe()
+        away = self._liveness.away or await self._shared_probe()
         return (*reasons, away) if away else tuple(reasons)
 
     async def _close_doors(self, listener: Listener, console: LocalDoor, clock: Clock) -> None:
@@ -218,29 +225,10 @@ class Server:
 
     # ------------------------------------------------------------------------------- staying alive
 
-    async def _beat(self) -> None:
-        """Tell the database that this node lives; end the server when it has been declared dead."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            try:
-                alive = await beat(self._database, self._gate.incarnation)
-            except StoreUnavailable as error:
-                self._away = "the database does not answer"
-                log.warning("heartbeat failed", message=error.message, cause=str(error.__cause__))
-                continue
-            except Exception:
-                self._away = "the database does not take the heartbeat"
-                log.exception("heartbeat failed")
-                continue
-            self._away = None
-            if not alive:
-                self._failure = StoreUnavailable(
-                    f"node {self.settings.node.name!r} was declared dead (another start on this database, or a pause "
-                    "of this machine), so it must not go on; start it again"
-                )
-                log.critical("declared dead", node=self.settings.node.name, incarnation=self._gate.incarnation)
-                self.stop()
-                return
+    async def _stay_alive(self) -> None:
+        """Beat, recover dead peers, begin anew when taken for dead; end the server when even that may not be."""
+        self._failure = await self._liveness.run()
+        self.stop()
 
     async def _shared_probe(self) -> str | None:
         """One read through the gate for all who ask within a second: nobody loads the database by asking how it is."""
@@ -289,7 +277,7 @@ async def initialise(settings: Settings, admin_name: str, admin_password: str) -
             SecretBox.create(directory.secret_key)
         files = await asyncio.to_thread(certificates, settings)
         node_name = settings.node.name if settings.node.model_fields_set else new_node_name()
-        _, gate = await _open_gate(settings, directory, node_name, closing)
+        _, _, gate = await _open_gate(settings, directory, node_name, closing)
         admin_added = True
         try:
             adding = AddUser(user_name=admin_name, group=ADMINISTRATORS, password=admin_password)
@@ -332,7 +320,7 @@ async def _use(directory: DataDirectory, role: str, closing: AsyncExitStack) -> 
 
 async def _open_gate(
     settings: Settings, directory: DataDirectory, node_name: str, closing: AsyncExitStack
-) -> tuple[Database, Gate]:
+) -> tuple[Database, Ledger, Gate]:
     """Database, recovery, ledger and gate; their ends are left in `closing`, in the right order."""
     secrets = SecretBox.load(directory.secret_key)
     directory.create_database_file(settings.database_url)
@@ -341,13 +329,14 @@ async def _open_gate(
         database = open_database(settings.database_url, secrets)
         closing.push_async_callback(database.close)
         await check_key(database)
-        recovered = await recover(database, node_name, settings.listen)
+        me = _identity(settings, node_name)
+        recovered = await recover(database, node_name, me.address, home=me.home, dead_after_s=me.dead_after_s)
     except StoreUnavailable as error:
         if error.__cause__ is None:
             raise
         raise _out_of_reach(settings.database_url, error) from error
-    closing.push_async_callback(_stop_node, database, recovered.incarnation)
     ledger = Ledger(database, recovered.incarnation)
+    closing.push_async_callback(_stop_node, database, ledger)
     ledger.start()
     closing.push_async_callback(ledger.stop)
     passwords = Argon2Passwords()
@@ -367,14 +356,20 @@ async def _open_gate(
     )
     if recovered.interrupted_claims:
         log.warning("operations of an earlier run were interrupted", operations=len(recovered.interrupted_claims))
-    return database, gate
+    return database, ledger, gate
 
 
-async def _stop_node(database: Database, incarnation: int) -> None:
+async def _stop_node(database: Database, ledger: Ledger) -> None:
     try:
-        await stop_node(database, incarnation)
+        await stop_node(database, ledger.incarnation)
     except StoreUnavailable as error:
         log.warning("the end of this node was not written; the next start waits for its heartbeat", why=error.message)
+
+
+def _identity(settings: Settings, node_name: str) -> NodeIdentity:
+    node = settings.node
+    home = f"{socket.gethostname()}:{settings.data}"
+    return NodeIdentity(node_name, node.address or settings.listen, home, node.heartbeat_s, node.dead_after_s)
 
 
 def _policy(settings: Settings, node_name: str) -> SessionPolicy:

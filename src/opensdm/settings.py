@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -44,6 +44,25 @@ class NodeSettings(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$",
         description="Name of this node; ends every session id. `opensdm init` chooses one that no other node has.",
     )
+    address: str | None = Field(
+        default=None, max_length=255, description="Where this node is, as shown to people; without it as `listen` says."
+    )
+    heartbeat_s: float = Field(
+        default=5.0, ge=0.1, le=60, description="Seconds between two signs of life in the database."
+    )
+    dead_after_s: float = Field(
+        default=15.0,
+        ge=0.5,
+        le=600,
+        description="Seconds without one after which any other node ends what this one was doing. The same at every "
+        "node of a database, and at least three heartbeats.",
+    )
+
+    @model_validator(mode="after")
+    def _rhythm(self) -> NodeSettings:
+        if self.dead_after_s < 3 * self.heartbeat_s:
+            raise ValueError("node.dead_after_s must be at least three times node.heartbeat_s")
+        return self
 
 
 class TlsSettings(Section):

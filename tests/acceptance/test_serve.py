@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import threading
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -101,16 +102,22 @@ def test_of_two_servers_that_start_at_once_one_serves(installed: Installation) -
 
 
 @pytest.mark.postgres
-def test_a_second_server_on_the_database_is_refused(postgres_url: str, tmp_path: Path) -> None:
+def test_a_second_server_of_one_name_is_refused(postgres_url: str, tmp_path: Path) -> None:
     one, two = Installation(tmp_path / "one", postgres_url), Installation(tmp_path / "two", postgres_url)
     one.init()
     two.data.mkdir()
     (two.data / "secret.key").write_bytes((one.data / "secret.key").read_bytes())
     two.init()  # the same key: allowed onto the same database
     with one.serve() as server:
-        said = refused(run("serve", *two.place, "--listen", "127.0.0.1:0"))
-        assert "serving this database" in said
+        said = refused(run("serve", *two.place, "--listen", "127.0.0.1:0", OPENSDM_NODE_NAME=server_name(one)))
+        assert "serves this database" in said and "node.name" in said
         assert one.client(server).get("/readyz").ok
+
+
+def server_name(installation: Installation) -> str:
+    """The node's name, as `init` wrote it down."""
+    with (installation.data / "opensdm.toml").open("rb") as file:
+        return str(tomllib.load(file)["node"]["name"])
 
 
 def test_an_address_in_use_is_named_with_the_way_out(installed: Installation) -> None:
@@ -169,13 +176,18 @@ def test_work_at_hand_is_finished_before_the_server_ends(installed: Installation
         assert answer.status_code == 200 and answer.json()["status"] == "SUCCESS", answer.text
 
 
-def test_a_node_declared_dead_ends_itself(installed: Installation) -> None:
+def test_a_node_declared_dead_begins_anew(installed: Installation) -> None:
     with installed.serve() as server:
         with sqlite3.connect(installed.data / "opensdm.sqlite3", timeout=30) as database:
             database.execute("UPDATE node SET live = 0")
         database.close()
-        assert server.ended() == 1
-        assert "opensdm: node" in server.log and "declared dead" in server.log and "Traceback" not in server.log
+        deadline = time.monotonic() + 30
+        while "begun anew" not in server.log:
+            assert time.monotonic() < deadline, server.log
+            time.sleep(0.05)
+        client = installed.client(server)
+        assert _until(client, 200) == "ready\n"
+        assert server.stop() == 0 and "Traceback" not in server.log
 
 
 @pytest.mark.postgres

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from opensdm.cli import main
-from opensdm.core.lock import Decision, Locked, LockRow, Refused, TakeLock
+from opensdm.core.lock import Locked, LockRow, Refused, TakeLock
 from opensdm.core.operations import Scope
 from opensdm.core.submission import Receipt, Submission, Target
 from opensdm.stores import audit_rows, database, ledger, recovery
@@ -25,10 +25,10 @@ from opensdm.stores.targets import resolve
 def recovery_ends_nothing() -> None:
     """Claims of dead runs stay as they were."""
 
-    async def interrupt(*_: object) -> list[Decision]:
-        return []
+    async def interrupt(*_: object) -> None:
+        return None
 
-    recovery.interrupt = interrupt  # type: ignore[attr-defined, assignment]
+    recovery._interrupt = interrupt  # type: ignore[assignment]
 
 
 def a_restart_forgets_epochs() -> None:
@@ -127,12 +127,12 @@ FAULTS: Sequence[Callable[[], None]] = (
 def _before_recovery(statement: str) -> None:
     honest = recovery.recover
 
-    async def recover(database: Database, node_name: str, address: str) -> recovery.Recovered:
+    async def recover(database: Database, node_name: str, address: str, **more: Any) -> recovery.Recovered:
         async def work(connection: Connection) -> None:
             await connection.execute(text(statement))
 
         await database.transact(work)
-        return await honest(database, node_name, address)
+        return await honest(database, node_name, address, **more)
 
     recovery.recover = recover  # the server is imported by its command, and finds this one
 

@@ -135,6 +135,11 @@ class Gate:
         """Whoever waits for a device is answered now: the node stops."""
         self._turns.waits.stop()
 
+    def renew(self, incarnation: int) -> None:
+        """This node was taken for dead and goes on as a new incarnation: what ran before takes no further step."""
+        self.incarnation = incarnation
+        self.seal.renew(incarnation)
+
     @property
     def busy(self) -> bool:
         """Whether any operation but a look is under way."""

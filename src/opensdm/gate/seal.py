@@ -31,6 +31,10 @@ class Seal:
         self._clock = clock
         self._alive: dict[int, Permit[Read]] = {}
 
+    def renew(self, incarnation: int) -> None:
+        """From now on steps prove this incarnation, which no claim of an earlier one is of."""
+        self._incarnation = incarnation
+
     def issue_read(self, devices: frozenset[int], operation: str, claim_id: int | None) -> Permit[Read]:
         return self._enter(Permit(Read, devices, operation, claim_id))
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import text
-
 from opensdm.core.errors import Forbidden, InvalidRequest, NotFound, NotLoggedIn, SdmError
 from opensdm.core.identity import Area, Level, granted
 from opensdm.core.inventory import wire_id
@@ -18,7 +16,6 @@ from opensdm.core.lock import (
     Decision,
     Guard,
     GuardedRequest,
-    Interrupt,
     Refused,
     Request,
     TakeAway,
@@ -34,6 +31,7 @@ from opensdm.stores.board import load_board
 from opensdm.stores.changes import Changes
 from opensdm.stores.database import Connection, Database, savepoint
 from opensdm.stores.failpoints import failpoint
+from opensdm.stores.nodes import hold_incarnation
 from opensdm.stores.targets import resolve
 from opensdm.stores.transaction import StoreTransaction
 
@@ -65,12 +63,11 @@ class _SessionFacts:
 
 @dataclass(slots=True)
 class Batch:
-    """`known_claims` is given after an unknown commit: this node's other running claims are interrupted."""
+    """`incarnation` is the one this node has now: claims are registered under it, whatever their request says."""
 
     database: Database
     incarnation: int
     submissions: Sequence[Submission]
-    known_claims: set[int] | None = None
     transitions: list[str] = field(default_factory=list)
     told: bool = False
     """Whether it wrote lock events."""
@@ -79,12 +76,12 @@ class Batch:
     _audit: AuditRows = field(default_factory=AuditRows)
 
     async def run(self, connection: Connection) -> list[Outcome]:
+        await hold_incarnation(connection, self.database.dialect, self.incarnation)
         targets = [s.target for s in self.submissions]
         found = await resolve(connection, targets)
         devices = frozenset().union(*(d for d in found if d is not None))
         board = await self._locked_board(connection, devices, targets, found)
         self._now_us = board.now_us
-        await self._interrupt_unknown(connection, board)
         sessions = await self._sessions(connection)
         numbers = await self._numbers(connection, board)
         transaction = StoreTransaction(connection, board.now_us, self.database.secrets)
@@ -122,14 +119,6 @@ class Batch:
             if several and await resolve(connection, targets) != list(found):
                 raise TargetsMoved
         return await load_board(connection, devices, await self.database.clock(connection))
-
-    async def _interrupt_unknown(self, connection: Connection, board: Board) -> None:
-        """After a commit whose answer was lost: claims it may have left behind, that nobody works under."""
-        if self.known_claims is None:
-            return
-        sql = text("SELECT claim_id FROM claim WHERE incarnation = :incarnation AND state = 'RUNNING'")
-        running = (await connection.scalars(sql, {"incarnation": self.incarnation})).all()
-        await interrupt(connection, board, self._changes, [c for c in running if c not in self.known_claims])
 
     async def _sessions(self, connection: Connection) -> dict[int, _SessionFacts]:
         standings = (s.standing for s in self.submissions)
@@ -178,9 +167,8 @@ class Batch:
         if standing.area is not None and granted(facts.rights, standing.area) < standing.level:
             raise Forbidden(f"your user group no longer has the privilege {standing.area.value!r}")
 
-    @staticmethod
     def _request(
-        submission: Submission, devices: frozenset[int] | None, board: Board, numbers: list[int]
+        self, submission: Submission, devices: frozenset[int] | None, board: Board, numbers: list[int]
     ) -> Request | None:
         target = submission.target
         if devices is None or not devices <= board.locks.keys():
@@ -189,9 +177,9 @@ class Batch:
             raise InvalidRequest(submission.empty_target)
         request = submission.request
         if isinstance(request, Admit):
-            return replace(request, devices=devices, claim_id=numbers.pop())
+            return replace(request, devices=devices, claim_id=numbers.pop(), incarnation=self.incarnation)
         if numbers and isinstance(request, TakeLock | TakeAway) and _may_wait(request):
-            return replace(request, devices=devices, pending_id=numbers.pop())
+            return replace(request, devices=devices, pending_id=numbers.pop(), incarnation=self.incarnation)
         if isinstance(request, GuardedRequest):
             return replace(request, devices=devices)
         return request
@@ -251,22 +239,3 @@ def transitions(submissions: Iterable[Submission]) -> list[str]:
 
 def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-
-
-async def interrupt(connection: Connection, board: Board, changes: Changes, claim_ids: Sequence[int]) -> list[Decision]:
-    """Interrupt claims whose run is gone, with the devices they touch added to the board."""
-    if not claim_ids:
-        return []
-    devices = await connection.scalars(statements.DEVICES_OF_CLAIMS, {"claims": list(claim_ids)})
-    missing = frozenset(devices.all()) - board.locks.keys()
-    if missing:
-        more = await load_board(connection, missing, board.now_us)
-        board.locks.update(more.locks)
-        board.claims.update(more.claims)
-    decisions = []
-    for claim_id in claim_ids:
-        decision = decide(board, Interrupt(claim_id))
-        board.apply(decision)
-        changes.add(decision)
-        decisions.append(decision)
-    return decisions

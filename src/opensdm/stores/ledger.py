@@ -46,6 +46,8 @@ from opensdm.stores.board import load_board
 from opensdm.stores.database import Connection, Database, read, sqlstate
 from opensdm.stores.event_order import settled_events
 from opensdm.stores.failpoints import failpoint
+from opensdm.stores.nodes import IncarnationEnded
+from opensdm.stores.recovery import reconnect
 from opensdm.stores.repository import parts
 from opensdm.stores.targets import resolve
 from opensdm.stores.transaction import StoreTransaction
@@ -79,9 +81,18 @@ class Ledger:
         self._queue: asyncio.Queue[_Member] = asyncio.Queue()
         self._next: _Member | None = None
         self._task: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+        """Set once this incarnation was found dead; `renew` gives the next one."""
         self._claims: set[int] = set()
         self._unsure = False
         self._freed, self._told = Bell(), Bell()
+
+    def renew(self, incarnation: int) -> None:
+        """Go on under a new incarnation; the claims of the old one are none of ours any more."""
+        self.incarnation = incarnation
+        self._claims.clear()
+        self._unsure = False
+        self.ended.clear()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="ledger")
@@ -202,6 +213,12 @@ class Ledger:
         BATCH_SIZE.observe(len(members))
         try:
             outcomes = await self._commit([m.submission for m in members])
+        except IncarnationEnded as error:
+            self.ended.set()
+            COMMITS.labels("ended").inc()
+            for member in members:
+                _fail(member, error)
+            return
         except StoreUnavailable as error:
             self._unsure = True
             COMMITS.labels("unavailable").inc()
@@ -224,8 +241,11 @@ class Ledger:
 
     async def _commit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         for attempt in range(RETRIES):
-            batch = Batch(self.database, self.incarnation, submissions, self._claims if self._unsure else None)
+            batch = Batch(self.database, self.incarnation, submissions)
             try:
+                if self._unsure:
+                    await reconnect(self.database, self.incarnation, self._claims)
+                    self._unsure = False
                 outcomes = await self.database.transact(batch.run)
             except TargetsMoved:
                 continue
@@ -234,7 +254,6 @@ class Ledger:
                     raise
                 await asyncio.sleep(0.002 * (attempt + 1))
                 continue
-            self._unsure = False
             for name in batch.transitions:
                 failpoint(f"{name}.committed")
             self._tell(outcomes, told=batch.told)

@@ -1,14 +1,22 @@
-"""Server nodes, as shown on the server's own state page."""
+"""Server nodes: which incarnations live, and what is shown of them."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import text
 
+from opensdm.core.errors import StoreUnavailable
 from opensdm.core.ports import NodeRow
+from opensdm.stores.node_statements import OWN_NODE
 from opensdm.stores.repository import SECOND_US, Repository
 
-NODE_STALE_S = 15
-"""A node that did not beat for this long is shown as not live, whatever its row says."""
+if TYPE_CHECKING:
+    from opensdm.stores.database import Connection
+
+HEARTBEAT_S = 5.0
+DEAD_AFTER_S = 15.0
+"""A node that did not beat for this long is not live, whatever its row says."""
 
 _NODES = text(
     """
@@ -21,11 +29,26 @@ _NODES = text(
 """The newest start of each node; the earlier ones are history."""
 
 
+class IncarnationEnded(StoreUnavailable):
+    """This incarnation was declared dead: nothing may be admitted under it any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this node was taken for dead and is starting again, and nothing was done; try again in a moment"
+        )
+
+
+async def hold_incarnation(connection: Connection, dialect: str, incarnation: int) -> None:
+    """Raise IncarnationEnded unless this incarnation lives, and keep it alive until the transaction is over."""
+    if await connection.scalar(OWN_NODE[dialect], {"incarnation": incarnation}) is None:
+        raise IncarnationEnded
+
+
 class SqlNodes(Repository):
     """Implements `NodeStore`."""
 
     async def nodes(self) -> list[NodeRow]:
-        oldest_us = self._now_us - NODE_STALE_S * SECOND_US
+        oldest_us = self._now_us - round(DEAD_AFTER_S * SECOND_US)
         return [
             NodeRow(
                 row.node_name, row.incarnation, row.address, row.started_us, row.heartbeat_us, row.heartbeats,

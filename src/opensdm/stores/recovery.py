@@ -1,26 +1,46 @@
-"""Before a door opens: this node's new incarnation, and the end of what its dead runs left behind."""
+"""Before a door opens: this node's new incarnation. While it serves: its heartbeat, and the end of nodes that died.
+
+A node is dead when its heartbeat is past by the database's clock, or when it starts again. Whoever finds that writes it
+down: the incarnation ends, its claims are interrupted with their open steps kept, its waiting requests are deleted.
+Locks, epochs, fences and the work of every other node stay as they are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row
 
 from opensdm.core.audit import SUCCESS
 from opensdm.core.errors import StoreUnavailable
 from opensdm.core.identity import SYSTEM_USER_ID, SYSTEM_USER_NAME
-from opensdm.core.lock import Board
+from opensdm.core.lock import Interrupt, decide
 from opensdm.core.submission import AuditDraft
 from opensdm.stores import statements
 from opensdm.stores.audit_rows import audit_row
-from opensdm.stores.batch import interrupt
+from opensdm.stores.board import load_board
 from opensdm.stores.changes import Changes
 from opensdm.stores.database import Connection, Database
 from opensdm.stores.failpoints import failpoint
-from opensdm.stores.nodes import NODE_STALE_S
+from opensdm.stores.node_statements import (
+    DEAD_CLAIMS,
+    DELETE_DEAD_PENDING,
+    DELETE_DEAD_PENDING_DEVICES,
+    END_NODES,
+    HEARTBEAT,
+    INSERT_NODE,
+    NEXT_INCARNATION,
+    NODES_TO_END,
+    OTHER_NODES,
+    STALE_NODES,
+    STOP_NODE,
+    UNKNOWN_CLAIMS,
+)
+from opensdm.stores.nodes import DEAD_AFTER_S, hold_incarnation
 
-HEARTBEAT_S = 5
+SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,61 +51,99 @@ class Recovered:
     interrupted_claims: tuple[int, ...]
 
 
-async def recover(database: Database, node_name: str, address: str) -> Recovered:
-    """Start a new incarnation of this node. Locks, epochs and fences stay as they are; dead claims do not run on.
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat found. Not alive: this incarnation was declared dead. `dead_peers`: someone has to recover."""
 
-    Until many nodes are supported, a second live node on one database is refused (StoreUnavailable).
+    alive: bool
+    dead_peers: bool
+
+
+async def recover(
+    database: Database,
+    node_name: str,
+    address: str,
+    *,
+    home: str = "",
+    alone: bool = True,
+    dead_after_s: float = DEAD_AFTER_S,
+) -> Recovered:
+    """Start a new incarnation of this node, and end its former ones and every node whose heartbeat is past.
+
+    `home` says where the node runs. `alone`: the caller just took that data directory for itself, so an earlier
+    incarnation of the same home is dead whatever its heartbeat says; otherwise only the heartbeat tells.
+
+    Raises StoreUnavailable while another node of that name is alive, and on SQLite while any is.
     """
 
     async def work(connection: Connection) -> Recovered:
         now_us = await database.clock(connection)
-        stale_us = now_us - NODE_STALE_S * 1_000_000
-        await connection.execute(statements.END_NODE, {"node_name": node_name, "stale_us": stale_us})
-        await _refuse_second_node(connection, node_name)
-        incarnation = int(await connection.scalar(statements.NEXT_INCARNATION))
-        claims = (await connection.scalars(statements.DEAD_CLAIMS)).all()
-        changes = Changes()
-        await interrupt(connection, Board(now_us), changes, claims)
-        failpoint("interrupt.decided")
-        await changes.write(connection, database.dialect, now_us)
-        await connection.execute(statements.DELETE_DEAD_PENDING_DEVICES)
-        await connection.execute(statements.DELETE_DEAD_PENDING)
-        await connection.execute(
-            statements.INSERT_NODE,
-            {"incarnation": incarnation, "node_name": node_name, "address": address, "now_us": now_us},
-        )
-        await connection.execute(statements.INSERT_AUDIT, _audit(now_us, node_name, incarnation, len(claims)))
+        stale_us = _stale_us(now_us, dead_after_s)
+        values = {"node_name": node_name, "stale_us": stale_us}
+        ending = (await connection.execute(NODES_TO_END[database.dialect], values)).all()
+        _refuse_twin(ending, node_name, home if alone else None, stale_us, now_us)
+        if database.dialect == "sqlite":
+            await _refuse_second_node(connection, node_name, stale_us)
+        claims = await _end(connection, database, ending)
+        incarnation = int(await connection.scalar(NEXT_INCARNATION))
+        values = {
+            "incarnation": incarnation, "node_name": node_name, "address": address, "now_us": now_us, "home": home,
+        }  # fmt: skip
+        await connection.execute(INSERT_NODE, values)
+        detail = f"incarnation {incarnation}, {len(claims)} interrupted operation(s)"
+        await _audit(connection, now_us, node_name, "server:state:recovered", detail)
         failpoint("interrupt.written")
-        return Recovered(incarnation, tuple(claims))
+        return Recovered(incarnation, claims)
 
     recovered = await database.transact(work)
     failpoint("interrupt.committed")
     return recovered
 
 
-async def _refuse_second_node(connection: Connection, node_name: str) -> None:
-    others = (await connection.execute(statements.OTHER_NODES, {"node_name": node_name})).all()
-    if others:
-        other = others[0]
-        raise StoreUnavailable(
-            f"the node {other.node_name!r} ({other.address}) is serving this database; stop it first, "
-            f"or wait {NODE_STALE_S} s after it died. Several nodes on one database are not supported yet"
-        )
+async def recover_peers(database: Database, incarnation: int, dead_after_s: float) -> tuple[int, ...]:
+    """End every node whose heartbeat is past; answers their incarnations. Two nodes that do it at once do it once."""
 
-
-def _audit(now_us: int, node_name: str, incarnation: int, claims: int) -> dict[str, Any]:
-    detail = f"incarnation {incarnation}, {claims} interrupted operation(s)"
-    draft = AuditDraft(SYSTEM_USER_ID, SYSTEM_USER_NAME, "server", node_name, "Recover", "server:state:recovered", "")
-    return audit_row(draft, now_us, None, None, SUCCESS, detail)
-
-
-async def beat(database: Database, incarnation: int) -> bool:
-    """One heartbeat; False when this incarnation was declared dead and must not go on."""
-
-    async def work(connection: Connection) -> bool:
+    async def work(connection: Connection) -> tuple[int, ...]:
         now_us = await database.clock(connection)
-        beaten = await connection.execute(statements.HEARTBEAT, {"incarnation": incarnation, "now_us": now_us})
-        return beaten.rowcount == 1
+        values = {"node_name": "", "stale_us": _stale_us(now_us, dead_after_s)}
+        ending = (await connection.execute(NODES_TO_END[database.dialect], values)).all()
+        ending = [row for row in ending if row.incarnation != incarnation]
+        if not ending:
+            return ()
+        claims = await _end(connection, database, ending)
+        for row in ending:
+            since_s = (now_us - row.heartbeat_us) // SECOND_US
+            detail = (
+                f"incarnation {row.incarnation} gave no sign of life for {since_s} s; "
+                f"{len(claims)} interrupted operation(s) of all dead nodes"
+            )
+            await _audit(connection, now_us, row.node_name, "server:state:died", detail)
+        return tuple(row.incarnation for row in ending)
+
+    return await database.transact(work)
+
+
+async def reconnect(database: Database, incarnation: int, known: set[int]) -> tuple[int, ...]:
+    """After a commit whose answer was lost: interrupt claims of ours that it may have left and nobody works under."""
+
+    async def work(connection: Connection) -> tuple[int, ...]:
+        await hold_incarnation(connection, database.dialect, incarnation)
+        running = (await connection.scalars(UNKNOWN_CLAIMS, {"incarnation": incarnation})).all()
+        claims = tuple(claim for claim in running if claim not in known)
+        await _interrupt(connection, database, claims)
+        return claims
+
+    return await database.transact(work)
+
+
+async def beat(database: Database, incarnation: int, dead_after_s: float) -> Beat:
+    """One heartbeat, and whether a peer's is past."""
+
+    async def work(connection: Connection) -> Beat:
+        now_us = await database.clock(connection)
+        beaten = await connection.execute(HEARTBEAT, {"incarnation": incarnation, "now_us": now_us})
+        stale = await connection.scalar(STALE_NODES, {"stale_us": _stale_us(now_us, dead_after_s)})
+        return Beat(beaten.rowcount == 1, bool(stale))
 
     return await database.transact(work)
 
@@ -95,25 +153,70 @@ async def stop_node(database: Database, incarnation: int) -> None:
 
     async def work(connection: Connection) -> None:
         now_us = await database.clock(connection)
-        await connection.execute(statements.STOP_NODE, {"incarnation": incarnation, "now_us": now_us})
+        await connection.execute(STOP_NODE, {"incarnation": incarnation, "now_us": now_us})
 
     await database.transact(work)
 
 
-async def check_key(database: Database) -> None:
-    """Refuse to run with another secret key than the one the stored secrets were sealed with."""
-    mine = database.secrets.key_check()
+# ------------------------------------------------------------------------------------------ parts
 
-    async def work(connection: Connection) -> str:
-        sql = text("SELECT value FROM installation WHERE name = 'key_check'")
-        known = await connection.scalar(sql)
-        if known is None:
-            insert = text("INSERT INTO installation (name, value) VALUES ('key_check', :value)")
-            await connection.execute(insert, {"value": mine})
-        return str(known or mine)
 
-    if await database.transact(work) != mine:
+def _stale_us(now_us: int, dead_after_s: float) -> int:
+    return now_us - round(dead_after_s * SECOND_US)
+
+
+def _refuse_twin(ending: Sequence[Row[Any]], node_name: str, home: str | None, stale_us: int, now_us: int) -> None:
+    """Two live nodes of one name would end each other's work, in turns."""
+    for row in ending:
+        if row.node_name == node_name and row.heartbeat_us >= stale_us and row.home != home:
+            age_s = max(0, now_us - row.heartbeat_us) // SECOND_US
+            raise StoreUnavailable(
+                f"another node named {node_name!r} ({row.address}) serves this database, seen alive {age_s} s ago: "
+                "give this one a name of its own (node.name), or stop that one first"
+            )
+
+
+async def _refuse_second_node(connection: Connection, node_name: str, stale_us: int) -> None:
+    others = (await connection.execute(OTHER_NODES, {"node_name": node_name, "stale_us": stale_us})).all()
+    if others:
         raise StoreUnavailable(
-            "the secret key of this data directory is not the one this database was set up with; "
-            "put the right secret.key there, or use the right database"
+            f"the node {others[0].node_name!r} ({others[0].address}) is serving this database file; stop it first. "
+            "Several nodes share one database only where that is PostgreSQL"
         )
+
+
+async def _end(connection: Connection, database: Database, ending: Sequence[Row[Any]]) -> tuple[int, ...]:
+    """Declare these incarnations dead, and interrupt what dead ones left. Their rows are held by this transaction.
+
+    A batch of theirs holds its node's row until it is over, so that nothing can be admitted behind our back.
+    """
+    if ending:
+        await connection.execute(END_NODES, {"nodes": [row.incarnation for row in ending]})
+    claims = tuple((await connection.scalars(DEAD_CLAIMS)).all())
+    await _interrupt(connection, database, claims)
+    await connection.execute(DELETE_DEAD_PENDING_DEVICES)
+    await connection.execute(DELETE_DEAD_PENDING)
+    return claims
+
+
+async def _interrupt(connection: Connection, database: Database, claims: Sequence[int]) -> None:
+    if not claims:
+        failpoint("interrupt.decided")
+        return
+    found = await connection.scalars(statements.DEVICES_OF_CLAIMS, {"claims": list(claims)})
+    devices = frozenset(found.all())
+    if database.dialect == "postgresql":
+        await connection.execute(statements.LOCK_ROWS, {"devices": sorted(devices)})
+    board = await load_board(connection, devices, await database.clock(connection))
+    changes = Changes()
+    for claim_id in claims:
+        decision = decide(board, Interrupt(claim_id))
+        board.apply(decision)
+        changes.add(decision)
+    failpoint("interrupt.decided")
+    await changes.write(connection, database.dialect, board.now_us)
+
+
+async def _audit(connection: Connection, now_us: int, node_name: str, tag: str, detail: str) -> None:
+    draft = AuditDraft(SYSTEM_USER_ID, SYSTEM_USER_NAME, "server", node_name, "Recover", tag, "")
+    await connection.execute(statements.INSERT_AUDIT, audit_row(draft, now_us, None, None, SUCCESS, detail))

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from opensdm.core.errors import StoreUnavailable
-from opensdm.stores.database import CONNECT_TIMEOUT_S, unavailable
+from opensdm.stores.database import CONNECT_TIMEOUT_S, Database, unavailable
+from opensdm.stores.database import Connection as OpenConnection
 
 _ADVISORY_KEY = 0x4F53444D  # "OSDM"; held only for the length of the migration's transaction
 
@@ -103,3 +104,23 @@ async def _migrate_postgres(url: str) -> str:
     async with engine.begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
         return await connection.run_sync(_upgrade)
+
+
+async def check_key(database: Database) -> None:
+    """Refuse to run with another secret key than the one the stored secrets were sealed with."""
+    mine = database.secrets.key_check()
+
+    async def work(connection: OpenConnection) -> str:
+        sql = text("SELECT value FROM installation WHERE name = 'key_check'")
+        known = await connection.scalar(sql)
+        if known is None:
+            insert = text("INSERT INTO installation (name, value) VALUES ('key_check', :value) ON CONFLICT DO NOTHING")
+            await connection.execute(insert, {"value": mine})
+            known = await connection.scalar(sql)
+        return str(known)
+
+    if await database.transact(work) != mine:
+        raise StoreUnavailable(
+            "the secret key of this data directory is not the one this database was set up with; "
+            "put the right secret.key there, or use the right database"
+        )

@@ -247,44 +247,4 @@ consecutive numbers, PostgreSQL all of them."""
 
 # ------------------------------------------------------------------------------------ recovery
 
-NEXT_INCARNATION = text("UPDATE counter SET value = value + 1 WHERE name = 'incarnation' RETURNING value")
-
-END_NODE = text("UPDATE node SET live = 0 WHERE live = 1 AND (node_name = :node_name OR heartbeat_us < :stale_us)")
-
-OTHER_NODES = text("SELECT node_name, address, heartbeat_us FROM node WHERE live = 1 AND node_name <> :node_name")
-
-INSERT_NODE = text(
-    """
-    INSERT INTO node (incarnation, node_name, address, started_us, heartbeat_us, heartbeats, live)
-    VALUES (:incarnation, :node_name, :address, :now_us, :now_us, 0, 1)
-    """
-)
-
-HEARTBEAT = text(
-    """
-    UPDATE node SET heartbeat_us = :now_us, heartbeats = heartbeats + 1
-     WHERE incarnation = :incarnation AND live = 1
-    """
-)
-
-STOP_NODE = text("UPDATE node SET live = 0, heartbeat_us = :now_us WHERE incarnation = :incarnation")
-
-DELETE_DEAD_PENDING_DEVICES = text(
-    """
-    DELETE FROM lock_pending_device WHERE pending_id IN (
-        SELECT p.pending_id FROM lock_pending p JOIN node n ON n.incarnation = p.incarnation WHERE n.live = 0)
-    """
-)
-DELETE_DEAD_PENDING = text(
-    "DELETE FROM lock_pending WHERE incarnation IN (SELECT incarnation FROM node WHERE live = 0)"
-)
-
 DEVICES_OF_CLAIMS = _listed("SELECT DISTINCT device_id FROM claim_device WHERE claim_id IN :claims", "claims")
-
-DEAD_CLAIMS = text(
-    """
-    SELECT c.claim_id FROM claim c JOIN node n ON n.incarnation = c.incarnation
-     WHERE c.state IN ('RUNNING', 'QUEUED') AND n.live = 0
-     ORDER BY c.claim_id
-    """
-)

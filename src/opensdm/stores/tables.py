@@ -151,6 +151,7 @@ node = Table(
     Column("heartbeat_us", Big, nullable=False),
     Column("heartbeats", Big, nullable=False, server_default=text("0")),
     Column("live", SmallInteger, nullable=False),
+    Column("home", Text, nullable=False, server_default=text("''"), comment="host and data directory it runs from"),
 )
 
 audit_entry = Table(

@@ -1,0 +1,110 @@
+"""How a node stays alive among others: it beats, ends peers that died, and begins anew when it was taken for dead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from opensdm.core.errors import StoreUnavailable
+from opensdm.stores.database import Database
+from opensdm.stores.ledger import Ledger
+from opensdm.stores.nodes import DEAD_AFTER_S, HEARTBEAT_S
+from opensdm.stores.recovery import beat, recover, recover_peers
+
+log = structlog.get_logger("opensdm.node")
+
+RETRY_S = 1.0
+"""While the database is away it is asked more often than a heartbeat is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """Who a node is, and the rhythm it keeps. Nodes of one database share `dead_after_s`."""
+
+    node_name: str
+    address: str
+    home: str = ""
+    heartbeat_s: float = HEARTBEAT_S
+    dead_after_s: float = DEAD_AFTER_S
+
+
+class Liveness:
+    """`run` is a task for as long as the node serves; `renewed` is told each new incarnation, before it admits work."""
+
+    def __init__(
+        self, database: Database, ledger: Ledger, identity: NodeIdentity, renewed: Callable[[int], None]
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._identity = identity
+        self._renewed = renewed
+        self.away: str | None = None
+        """Why this node cannot work, in a sentence; None while it can."""
+
+    async def run(self) -> StoreUnavailable:
+        """Go on until this node may not: answers why, in a sentence for people."""
+        while True:
+            await self._pause()
+            try:
+                ended = await self._turn()
+            except StoreUnavailable as error:
+                self.away = "the database does not answer"
+                log.warning("heartbeat failed", message=error.message, cause=str(error.__cause__))
+                continue
+            except Exception:
+                self.away = "the database does not take the heartbeat"
+                log.exception("heartbeat failed")
+                continue
+            if ended is not None:
+                return ended
+            self.away = None
+
+    async def _pause(self) -> None:
+        """Until the next heartbeat is due, or somebody found this incarnation dead."""
+        due_s = self._identity.heartbeat_s if self.away is None else min(RETRY_S, self._identity.heartbeat_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(due_s):
+                await self._ledger.ended.wait()
+                await asyncio.sleep(RETRY_S if self.away else 0)
+
+    async def _turn(self) -> StoreUnavailable | None:
+        incarnation = self._ledger.incarnation
+        found = await beat(self._database, incarnation, self._identity.dead_after_s)
+        if not found.alive:
+            return await self._begin_anew(incarnation)
+        self._ledger.ended.clear()
+        if found.dead_peers:
+            for peer in await recover_peers(self._database, incarnation, self._identity.dead_after_s):
+                log.warning("a node was declared dead", incarnation=peer)
+        return None
+
+    async def _begin_anew(self, ended: int) -> StoreUnavailable | None:
+        """The same process as a new incarnation; what ran under the old one is interrupted, and learns it at a step.
+
+        Who else may be alive under our name is told by the heartbeat alone: then it is this process that must end.
+        """
+        self.away = "this node was taken for dead and is starting again"
+        me = self._identity
+        try:
+            recovered = await recover(
+                self._database, me.node_name, me.address, home=me.home, alone=False, dead_after_s=me.dead_after_s
+            )
+        except StoreUnavailable as error:
+            if error.__cause__ is not None:
+                raise
+            log.critical("declared dead", node=me.node_name, incarnation=ended)
+            return error
+        self._renewed(recovered.incarnation)
+        self._ledger.renew(recovered.incarnation)
+        log.critical(
+            "taken for dead, and begun anew",
+            node=me.node_name,
+            ended=ended,
+            incarnation=recovered.incarnation,
+            interrupted=len(recovered.interrupted_claims),
+        )
+        return None

@@ -101,8 +101,7 @@ class Gate:
     async def execute(self, caller: Caller, operation: Operation) -> Any:
         """Run one operation as this caller; raises SdmError with `next_steps`.
 
-        A client that hangs up does not stop what it began: whatever was admitted runs to its end. What only waits gives
-        up.
+        A client that hangs up does not stop what it began: what was admitted runs to its end. What waits gives up.
         """
         return await self._execute(caller, operation, None)
 
@@ -403,17 +402,13 @@ class Gate:
 
     async def _check_epoch(self, run: Run) -> None:
         """Reads that carry an epoch are told, like every call, when it is not that of the caller's lock."""
-        operation = run.operation
-        if operation.epoch is None or operation.rule.kind is not Kind.OBSERVE:
-            return
-        if operation.rule.scope is not Scope.DEVICE:
+        operation, rule = run.operation, run.operation.rule
+        if operation.epoch is None or rule.kind is not Kind.OBSERVE or rule.scope is not Scope.DEVICE:
             return
         guard = Guard(run.actor, frozenset(), operation.epoch)
         answer = await self.ledger.peek(Submission(target_of(operation), guard))
         if isinstance(answer, Refused) and answer.code is RefusalCode.LOCK_LOST:
             raise refusal(answer)
-
-    # ------------------------------------------------------------------------------ audit
 
     async def _audit_refusal(self, run: Run, error: SdmError) -> None:
         """Refusals no transaction recorded. A look that fails is no event; one that is refused is."""

@@ -83,9 +83,14 @@ packages:
 	@scripts/system-packages
 
 # Tracing slows tests down by half, so only those run under it that reach every branch of what is measured.
+ifeq ($(PYTEST_ARGS),)
 unit: setup
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(MEASURED) $(PYTEST_ARGS)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(MEASURED)) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(MEASURED)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(MEASURED))
+else
+unit: setup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(PYTEST_ARGS)
+endif
 
 coverage: setup
 	@echo 'Every branch of the lock rules and the gate:'

@@ -117,11 +117,7 @@ def test_a_realm_and_a_sip_interface_on_a_virtual_sbc(place: Place, sbc: SbcProc
 
 def test_a_list_on_netconfd(place: Place, netconf_device: NetconfDevice) -> None:
     curl = place.admin()
-    device = curl.enrol(
-        "edge-netconf", primary_ip=f"{netconf_device.address}:{netconf_device.port}", username=netconf_device.user,
-        password=netconf_device.password, platform="netconf", ssh_host_key=netconf_device.host_key,
-        netconf_validate="false",
-    )  # fmt: skip
+    device = _edge_netconf(curl, netconf_device, validate="false")
     assert curl.load(device)["status"] == "In Sync"
     types = curl.call("GET", f"/configuration/deviceConfigs/{device}/elementTypes").ok()
     assert "realm" in str(types)
@@ -146,7 +142,7 @@ def test_a_list_on_netconfd(place: Place, netconf_device: NetconfDevice) -> None
 def test_what_netconfd_loses_is_said_and_kept(place: Place, netconf_device: NetconfDevice) -> None:
     """This netconfd says ok to edit, validate and commit, and holds nothing of it afterwards."""
     curl = place.admin()
-    device = _the_same_device(curl, validate="true")
+    device = _edge_netconf(curl, netconf_device, validate="true")
     curl.load(device)
     curl.edit(device, "add", "realm", id="lost", **{"address-prefix": "10.8.0.0/16"}).ok()
     reply = curl.push(device).ok()
@@ -154,13 +150,18 @@ def test_what_netconfd_loses_is_said_and_kept(place: Place, netconf_device: Netc
     assert {h["state"] for h in reply["holds"]} == {"old"}
     change_of(curl.pending(device), "realm", "lost")
     assert curl.sync(device)["state"] == "Modified"
-    _the_same_device(curl, validate="false")
+    _edge_netconf(curl, netconf_device, validate="false")
     assert_pushed(curl.push(device).ok())
 
 
-def _the_same_device(curl: Curl, *, validate: str) -> str:
-    """The device of the test before with another way of pushing; its wire id."""
-    listed = curl.call("GET", "/inventory/deviceMgmt/devices?name=edge-netconf").ok()["devices"]
+def _edge_netconf(curl: Curl, device: NetconfDevice, *, validate: str) -> str:
+    """The device, enrolled if no test before has done so, with this way of pushing; its wire id."""
+    listed = curl.call("GET", "/inventory/deviceMgmt/devices?name=edge-netconf").ok().get("devices") or []
+    if not listed:
+        return curl.enrol(
+            "edge-netconf", primary_ip=f"{device.address}:{device.port}", username=device.user,
+            password=device.password, platform="netconf", ssh_host_key=device.host_key, netconf_validate=validate,
+        )  # fmt: skip
     (shown,) = listed
     group = curl.call("GET", f"/inventory/nfMgmt/nfs/{shown['nfId']}/groups").ok()["deviceGroups"][0]["id"]
     body = {"parameters": [{"name": "netconf.validate", "value": validate}]}

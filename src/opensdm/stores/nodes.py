@@ -29,19 +29,17 @@ _NODES = text(
 """The newest start of each node; the earlier ones are history."""
 
 
+ENDED = "this node was taken for dead and is starting again, and nothing was done; try again in a moment"
+
+
 class IncarnationEnded(StoreUnavailable):
     """This incarnation was declared dead: nothing may be admitted under it any more."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this node was taken for dead and is starting again, and nothing was done; try again in a moment"
-        )
 
 
 async def hold_incarnation(connection: Connection, dialect: str, incarnation: int) -> None:
     """Raise IncarnationEnded unless this incarnation lives, and keep it alive until the transaction is over."""
     if await connection.scalar(OWN_NODE[dialect], {"incarnation": incarnation}) is None:
-        raise IncarnationEnded
+        raise IncarnationEnded(ENDED)
 
 
 class SqlNodes(Repository):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
+from lab.proxy import CuttingProxy
 from opensdm.core.element import Element
 from opensdm.core.errors import DeviceSideLocked, InvalidRequest, LockLost, Rejected, Unreachable
 from opensdm.core.inventory import Credentials
@@ -344,6 +346,30 @@ async def test_a_cut_write_may_have_landed_and_reading_tells(bench: AcmeBench) -
         await device.write(permit, schema, ElementEdit(None, bench.new_element()))
     assert await find(device, permit, schema, bench.new_element(), running=False) is not None
     await device.close()
+
+
+async def test_the_end_of_a_job_whose_answer_was_lost_is_waited_for(start: Start) -> None:
+    """A push that was cut off in its verify is taken back, though the device refuses a second job meanwhile."""
+    bench = await start(plain_http=True, job_delay_s=0.3)
+    host, _, port = bench.credentials.address.rpartition(":")
+    async with CuttingProxy(host, int(port)) as proxy:
+        device, permit = bench.connect(address=f"127.0.0.1:{proxy.listens_at}"), bench.book.write()
+        schema = await device.read_schema(permit)
+        await device.lock(permit)
+        await device.write(permit, schema, ElementEdit(None, bench.new_element()))
+        # Its role is asked for first.
+        came = proxy.hold_at(2, "from_device")
+        verify = asyncio.create_task(device.verify(permit))
+        await asyncio.wait_for(came.wait(), 30)
+        proxy.cut()
+        proxy.behave()
+        with pytest.raises(Unreachable):
+            await verify
+        await device.restore(permit, "running")
+        assert [entry.status for entry in bench.sbc.journal.entries("management")] == [202, 423, 202]
+        assert await find(device, permit, schema, bench.new_element(), running=False) is None
+        await device.unlock(permit)
+        await device.close()
 
 
 async def test_no_secret_is_in_any_error(bench: AcmeBench) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 
 from opensdm.core.element import Element, Schema
 from opensdm.core.errors import DeviceSideLocked, LockLost, Rejected, StoreUnavailable, Unreachable
@@ -279,24 +280,35 @@ class AcmeSbcConnection:
             raise Rejected(f"the device could not {action} the configuration: {state.message or 'it does not say why'}")
 
     async def _job(self, permit: Permit[Write], method: str, action: str, params: Params = ()) -> JobState:
-        """One step from the request to the job's end: until then the device is changing."""
+        """From the request to the job's end. Under our own lock 423 means that a job is at work already, such as one
+        whose answer was lost on its way to us: its end is waited for, and the request sent once more.
+        """
         self._guard.writing(permit)
-        unit = await self._writable_unit(surely=True)
-        await self._keep_token(unit)
-        deadline = time.monotonic() + JOB_LIMIT_S - JOB_MARGIN_S
-
-        async def run(send_before: float) -> Answer | JobState:
-            answer = await unit.send(method, MANAGEMENT, send_before, [("action", action), *params])
-            if answer.status != 202:
-                return answer
-            return await unit.job_end(answer, deadline, lambda: self._keep_during_job(permit, unit))
-
-        outcome = await self._guard.step(permit, JOB_LIMIT_S, run)
+        for first in (True, False):
+            unit = await self._writable_unit(surely=True)
+            await self._keep_token(unit)
+            outcome = await self._begun(permit, unit, method, [("action", action), *params])
+            if first and isinstance(outcome, Answer) and outcome.status == 423:
+                await unit.idle(time.monotonic() + JOB_LIMIT_S, partial(self._keep_token, unit))
+            else:
+                break
         if isinstance(outcome, Answer):
             if outcome.status in SWITCHED:
                 await self._look_again()
             raise self._refusal(unit, outcome, f"to {action} the configuration")
         return replace(outcome, message=struck_out(outcome.message, {self._units.credentials.password, unit.token}))
+
+    async def _begun(self, permit: Permit[Write], unit: UnitSession, method: str, params: Params) -> Answer | JobState:
+        """How a job ended, or the device's no to it. One step: until the end the device is changing."""
+        deadline = time.monotonic() + JOB_LIMIT_S - JOB_MARGIN_S
+
+        async def run(send_before: float) -> Answer | JobState:
+            answer = await unit.send(method, MANAGEMENT, send_before, params)
+            if answer.status != 202:
+                return answer
+            return await unit.job_end(answer, deadline, lambda: self._keep_during_job(permit, unit))
+
+        return await self._guard.step(permit, JOB_LIMIT_S, run)
 
     # ------------------------------------------------------------------------------------------ sending
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from opensdm.core.errors import Rejected, Unreachable
@@ -20,6 +21,8 @@ POLL_FIRST_S, POLL_GROWTH, POLL_MAX_S = 0.1, 1.6, 3.0
 POLL_FAILURES = 5
 """So many polls in a row may go unanswered before the job's end counts as unknown."""
 TOKEN_PATH = "auth/token"
+JOB_PATH = "admin/asyncstatus"
+"""Of the latest job, whoever began it; a job's own link leads there, too."""
 ACTIVE_ROLES = frozenset({"active", "standalone"})
 _RUNNING = frozenset({"inprogress", "in progress", "in-progress", "pending", "running", "started", "queued", ""})
 
@@ -181,7 +184,15 @@ class UnitSession:
         link = next(iter(accepted.envelope.links), None)
         if link is None:
             raise Unreachable(f"device at {self.address} began the work, and does not say where to ask how it goes")
-        url, wait_s, failures = self._own_link(link), POLL_FIRST_S, 0
+        return await self._polled(self._own_link(link), deadline, keep)
+
+    async def idle(self, deadline: float, keep: Callable[[], Awaitable[None]]) -> None:
+        """Wait until no job is at work, such as one that was begun and whose answer was lost. Raises Unreachable."""
+        with suppress(Rejected):  # it has never had a job
+            await self._polled(self._url(JOB_PATH), deadline, keep)
+
+    async def _polled(self, url: str, deadline: float, keep: Callable[[], Awaitable[None]]) -> JobState:
+        wait_s, failures = POLL_FIRST_S, 0
         while True:
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * POLL_GROWTH, POLL_MAX_S)

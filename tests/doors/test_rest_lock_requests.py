@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from opensdm.core.operations import FollowLockEvents
 from tests.doors import wire
 from tests.doors.conftest import Connect
 from tests.doors.provisioning_site import events
@@ -165,5 +166,9 @@ async def told_until_logout(house: House, stream: Any, listener: Any, actor: Any
             await asyncio.sleep(0.01)
     await actor.act(device_id, "Lock")
     await actor.act(device_id, "Unlock")
+    last = (await house.do("admin", FollowLockEvents())).last_id
+    async with asyncio.timeout(10):
+        while last not in house.gate._watch._waiting.values():  # noqa: ASYNC110 (told of it all, and listening on)
+            await asyncio.sleep(0.01)
     await listener.post("/admin/logout")
     return events(await watching)

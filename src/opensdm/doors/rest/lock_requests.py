@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -30,12 +29,12 @@ from opensdm.core.results import AskReply, CheckReply, Listing, LockEventsReply,
 from opensdm.doors.rest import extensions, replies, requests
 from opensdm.doors.rest.fields import Form
 from opensdm.doors.rest.inventory import DEVICES
+from opensdm.doors.rest.locks import LOCK, LOCKS, UNLOCK, locks_as_committed
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import number
 from opensdm.doors.rest.routing import Call, Endpoint, Reply, number_of
-from opensdm.doors.rest.tasks import EVENT_STREAM, STREAM_S
+from opensdm.doors.rest.streams import EVENT_STREAM, streamed
 
-LOCK, UNLOCK = "Lock", "Unlock"
 AT_ONCE = 16
 """Devices of one call that are locked at the same time, where each is a request of its own."""
 LOOK_EVERY_S = 2.0
@@ -62,11 +61,7 @@ async def act_on_locks(call: Call) -> Reply:
         reply: LockReply = await call.execute(LockDevices(device_ids=device_ids, **taking))
     else:
         reply = await call.execute(UnlockDevices(device_ids=device_ids))
-    headers = replies.lost_headers(reply.lost)
-    if call.minimal:
-        return Reply.nothing(*headers)
-    locks = [replies.device_lock(view) for view in reply.locks]
-    return Reply.of(extensions.DEVICE_LOCKS, {"deviceLocks": locks}, *headers)
+    return locks_as_committed(call, reply)
 
 
 def _device_ids(call: Call) -> tuple[int, ...]:
@@ -135,31 +130,16 @@ async def follow_events(call: Call) -> Reply:
     device_id = None if device is None else number_of(device.strip(), "device_id")
     after = _position(call)
     first: LockEventsReply = await call.execute(FollowLockEvents(after=after, device_id=device_id))
-    return Reply.stream(_events(call, first, device_id))
 
+    async def look(found: LockEventsReply) -> LockEventsReply:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await call.gate.events_since(found.last_id)
+        following: LockEventsReply = await call.execute(FollowLockEvents(after=found.last_id, device_id=device_id))
+        return following
 
-async def _events(call: Call, found: LockEventsReply, device_id: int | None) -> AsyncIterator[SSEvent | None]:
-    """A None is a comment that keeps the connection open."""
-    until = time.monotonic() + STREAM_S
-    silent_since = time.monotonic()
-    yield SSEvent(event="ready", event_id=str(found.last_id) if not found.events else None, json={}, retry=2000)
-    while True:
-        for each in found.events:
-            yield _event(each)
-            silent_since = time.monotonic()
-        if time.monotonic() >= until or call.stopping():
-            return
-        if time.monotonic() - silent_since >= call.settings.heartbeat_s:
-            yield None
-            silent_since = time.monotonic()
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await call.gate.events_since(found.last_id)
-            found = await call.execute(FollowLockEvents(after=found.last_id, device_id=device_id))
-        except SdmError as error:
-            yield SSEvent(event="error", json={"code": error.code, "message": error.message})
-            return
+    ready = SSEvent(event="ready", event_id=str(first.last_id) if not first.events else None, json={}, retry=2000)
+    return Reply.stream(streamed(call, first, lambda found: map(_event, found.events), look, opening=(ready,)))
 
 
 def _event(event: LockEvent) -> SSEvent:
@@ -177,12 +157,12 @@ def _position(call: Call) -> int | None:
     return int(last)
 
 
-_DEVICE, _LOCKS = DEVICES + "/{device_id}", "/inventory/locks"
+_DEVICE = DEVICES + "/{device_id}"
 
 ENDPOINTS = (
-    Endpoint("POST", _LOCKS + "/action", act_on_locks, body=extensions.LOCKS_ACTION, since=OWN_VERSION),
+    Endpoint("POST", LOCKS + "/action", act_on_locks, body=extensions.LOCKS_ACTION, since=OWN_VERSION),
     Endpoint(
-        "GET", _LOCKS + "/events", follow_events, query=frozenset({"after", "deviceId"}), since=OWN_VERSION,
+        "GET", LOCKS + "/events", follow_events, query=frozenset({"after", "deviceId"}), since=OWN_VERSION,
         offers=(EVENT_STREAM,),
     ),
     Endpoint("GET", "/inventory/asks", list_asks, since=OWN_VERSION),

@@ -48,6 +48,11 @@ async def lock_group(call: Call) -> Reply:
         reply: LockReply = await call.execute(operation)
     else:
         reply = await call.execute(UnlockGroup(nf_id=nf_id, group_id=group_id))
+    return locks_as_committed(call, reply)
+
+
+def locks_as_committed(call: Call, reply: LockReply) -> Reply:
+    """Locks of several devices, unless the caller prefers no body; with them, which were taken away before."""
     headers = replies.lost_headers(reply.lost)
     if call.minimal or not call.own:
         return Reply.nothing(*headers)

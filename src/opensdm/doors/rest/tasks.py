@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from falcon.asgi import SSEvent
 
-from opensdm.core.errors import InvalidRequest, SdmError
+from opensdm.core.errors import InvalidRequest
 from opensdm.core.operations import CancelTask, ListTasks, ShowTask
 from opensdm.core.results import Listing, TaskShown
 from opensdm.core.task import Task, TaskState
@@ -24,14 +25,12 @@ from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import PAGING, filters, number, page
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
 from opensdm.doors.rest.shapes import Shape
+from opensdm.doors.rest.streams import EVENT_STREAM, streamed
 
 TASKS = "/configuration/tasks"
 FILTERS = frozenset(("deviceId", "userName", "state", "operation"))
-EVENT_STREAM = "text/event-stream"
 MAX_WAIT_S = 30
 LOOK_EVERY_S = 0.25
-STREAM_S = 3600.0
-"""A stream ends after this long at the latest, or with the server; the client asks again from where it was."""
 DONE = "done"
 _EVENT_ID = re.compile(rf"([0-9]{{1,10}})(-{DONE})?", re.ASCII)
 _OWN = Form(own=True)
@@ -66,32 +65,32 @@ async def watch_task(call: Call) -> Reply:
     shown = await _look(call, after)
     if told and _over(shown):
         return Reply.nothing()
-    return Reply.stream(_events(call, shown, after))
 
-
-async def _events(call: Call, shown: TaskShown, after: int) -> AsyncIterator[SSEvent | None]:
-    """A None is a comment that keeps the connection open."""
-    until = time.monotonic() + STREAM_S
-    silent_since = time.monotonic()
-    while True:
-        for each in shown.progress:
-            after = each.number
-            yield _event("progress", str(after), history_shapes.PROGRESS, progress(each))
-            silent_since = time.monotonic()
-        if _over(shown):
-            yield _event(DONE, f"{after}-{DONE}", history_shapes.TASK, task(shown.task))
-            return
-        if time.monotonic() >= until or call.stopping():
-            return
-        if time.monotonic() - silent_since >= call.settings.heartbeat_s:
-            yield None
-            silent_since = time.monotonic()
+    async def look(seen: _Seen) -> _Seen:
         await asyncio.sleep(LOOK_EVERY_S)
-        try:
-            shown = await _look(call, after)
-        except SdmError as error:
-            yield SSEvent(event="error", json={"code": error.code, "message": error.message})
-            return
+        return _Seen.of(await _look(call, seen.after), seen.after)
+
+    seen = _Seen.of(shown, after)
+    return Reply.stream(streamed(call, seen, _told, look, over=lambda found: _over(found.shown)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A task as it was found, and the number of the last event that was."""
+
+    shown: TaskShown
+    after: int
+
+    @classmethod
+    def of(cls, shown: TaskShown, after: int) -> _Seen:
+        return cls(shown, shown.progress[-1].number if shown.progress else after)
+
+
+def _told(seen: _Seen) -> Iterator[SSEvent]:
+    for each in seen.shown.progress:
+        yield _event("progress", str(each.number), history_shapes.PROGRESS, progress(each))
+    if _over(seen.shown):
+        yield _event(DONE, f"{seen.after}-{DONE}", history_shapes.TASK, task(seen.shown.task))
 
 
 async def cancel_task(call: Call) -> Reply:

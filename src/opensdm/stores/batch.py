@@ -63,7 +63,7 @@ class _SessionFacts:
 
 @dataclass(slots=True)
 class Batch:
-    """`incarnation` is the one this node has now: claims are registered under it, whatever their request says."""
+    """`incarnation` is the one this node has now: claims and waiting requests are registered under it."""
 
     database: Database
     incarnation: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextClause, bindparam, text
 
 from opensdm.core.errors import NotFound
 from opensdm.core.inventory import wire_id
@@ -14,6 +14,8 @@ from opensdm.core.lock import EventKind, LockEvent, LockRow, LockScope
 from opensdm.core.ports import AskRow, LockView, Page, RunningWork, WaitingRequest
 from opensdm.stores.identity import LIVE
 from opensdm.stores.repository import SECOND_US, Repository, parts, sliced
+
+T = TypeVar("T")
 
 STALE_IDLE_S = 1800
 """A lock whose holder has done nothing for this long is shown as stale, even if that user never times out."""
@@ -178,17 +180,15 @@ class SqlLocks(Repository):
 
     async def _views(self, rows: Sequence[Any]) -> list[LockView]:
         devices = [row.device_id for row in rows]
-        running, waiting, asks = (
-            await self._running(devices),
-            await self._waiting(devices),
-            await self._asks_on(devices),
-        )
+        running = await self._by_device(_RUNNING, devices, _work)
+        waiting = await self._by_device(_WAITING, devices, _request)
+        asks = await self._by_device(_ASKS_ON, devices, _ask)
         return [
             replace(
                 self._view(row),
-                running=tuple(running.get(row.device_id, ())),
-                waiting=tuple(waiting.get(row.device_id, ())),
-                asks=tuple(asks.get(row.device_id, ())),
+                running=running.get(row.device_id, ()),
+                waiting=waiting.get(row.device_id, ()),
+                asks=asks.get(row.device_id, ()),
             )
             for row in rows
         ]
@@ -205,28 +205,15 @@ class SqlLocks(Repository):
             orphaned=bool(row.disabled),
         )
 
-    async def _running(self, devices: Iterable[int]) -> dict[int, list[RunningWork]]:
-        found: dict[int, list[RunningWork]] = {}
+    async def _by_device(
+        self, statement: TextClause, devices: Sequence[int], made: Callable[[Any], T]
+    ) -> dict[int, tuple[T, ...]]:
+        """What a statement finds of each device, in its order."""
+        found: dict[int, list[T]] = {}
         for part in parts(sorted(set(devices))):
-            for row in await self._connection.execute(_RUNNING, {"now_us": self._now_us, "devices": part}):
-                work = RunningWork(row.operation, row.user_name, row.started_us, row.state, row.step_until_us)
-                found.setdefault(row.device_id, []).append(work)
-        return found
-
-    async def _waiting(self, devices: Sequence[int]) -> dict[int, list[WaitingRequest]]:
-        found: dict[int, list[WaitingRequest]] = {}
-        for part in parts(sorted(set(devices))):
-            for row in await self._connection.execute(_WAITING, self._values(devices=part)):
-                request = WaitingRequest(row.user_name, row.since_us, row.deadline_us)
-                found.setdefault(row.device_id, []).append(request)
-        return found
-
-    async def _asks_on(self, devices: Sequence[int]) -> dict[int, list[AskRow]]:
-        found: dict[int, list[AskRow]] = {}
-        for part in parts(sorted(set(devices))):
-            for row in await self._connection.execute(_ASKS_ON, {"devices": part}):
-                found.setdefault(row.device_id, []).append(_ask(row))
-        return found
+            for row in await self._connection.execute(statement, self._values(devices=part)):
+                found.setdefault(row.device_id, []).append(made(row))
+        return {device_id: tuple(each) for device_id, each in found.items()}
 
 
 def lock_row(row: Any) -> LockRow:
@@ -238,6 +225,14 @@ def lock_row(row: Any) -> LockRow:
         lease_until_us=row.lease_until_us, uncertain=bool(row.uncertain), read_only=bool(row.read_only),
         platform=row.platform,
     )  # fmt: skip
+
+
+def _work(row: Any) -> RunningWork:
+    return RunningWork(row.operation, row.user_name, row.started_us, row.state, row.step_until_us)
+
+
+def _request(row: Any) -> WaitingRequest:
+    return WaitingRequest(row.user_name, row.since_us, row.deadline_us)
 
 
 def _event(row: Any) -> LockEvent:

@@ -39,8 +39,7 @@ from opensdm.stores.node_statements import (
     UNKNOWN_CLAIMS,
 )
 from opensdm.stores.nodes import DEAD_AFTER_S, hold_incarnation
-
-SECOND_US = 1_000_000
+from opensdm.stores.repository import SECOND_US
 
 
 @dataclass(frozen=True, slots=True)

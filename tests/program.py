@@ -156,6 +156,12 @@ class Installation:
     def init(self) -> None:
         done("init", *self.place, OPENSDM_ADMIN_PASSWORD=ADMIN_PASSWORD)
 
+    def init_beside(self, first: "Installation") -> None:
+        """A further one on the same database, which only the same key may open."""
+        self.data.mkdir()
+        (self.data / "secret.key").write_bytes((first.data / "secret.key").read_bytes())
+        self.init()
+
     def serve(self, *more: object, listen: str = "127.0.0.1:0", **extra: str) -> AbstractContextManager[Running]:
         return running("serve", "--data", self.data, "--listen", listen, *more, extra=extra)
 

@@ -23,9 +23,7 @@ def pair(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Installation, Inst
     """Two data directories with one key, on one database."""
     one, two = Installation(tmp_path / "one", postgres_url), Installation(tmp_path / "two", postgres_url)
     one.init()
-    two.data.mkdir()
-    (two.data / "secret.key").write_bytes((one.data / "secret.key").read_bytes())
-    two.init()
+    two.init_beside(one)
     for name in ("alice", "bob"):
         done("user", "add", name, "--group", "provisioners", *one.place, OPENSDM_PASSWORD=PASSWORD)
     yield one, two

@@ -105,9 +105,7 @@ def test_of_two_servers_that_start_at_once_one_serves(installed: Installation) -
 def test_a_second_server_of_one_name_is_refused(postgres_url: str, tmp_path: Path) -> None:
     one, two = Installation(tmp_path / "one", postgres_url), Installation(tmp_path / "two", postgres_url)
     one.init()
-    two.data.mkdir()
-    (two.data / "secret.key").write_bytes((one.data / "secret.key").read_bytes())
-    two.init()  # the same key: allowed onto the same database
+    two.init_beside(one)
     with one.serve() as server:
         said = refused(run("serve", *two.place, "--listen", "127.0.0.1:0", OPENSDM_NODE_NAME=server_name(one)))
         assert "serves this database" in said and "node.name" in said

@@ -101,10 +101,10 @@ def _transferred(
     if request.wait_us <= 0:
         return decision
     take = TakeLock(
-        request.actor, request.devices, request.reason, pending_id=request.pending_id,
+        request.actor, request.devices, request.reason, wait_us=request.wait_us, pending_id=request.pending_id,
         incarnation=request.incarnation, request_id=request.request_id,
     )  # fmt: skip
-    row = waiting_row(ahead, take, request.devices, request.wait_us, LockScope.USER)
+    row = waiting_row(ahead, take)
     events = (*decision.events, event(ahead, EventKind.WAITING, overridden.lock, request.actor, request.reason))
     return replace(decision, answer=replace(overridden, waiting=waiting(row, work)), pending=(row,), events=events)
 

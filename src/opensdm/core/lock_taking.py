@@ -50,7 +50,7 @@ def take_lock(board: Board, request: TakeLock) -> Decision:
         return _grant(board, request)
     if request.wait_us <= 0:
         return Decision(Refused(RefusalCode.DEVICE_BUSY, tuple(work)))
-    row = waiting_row(board, request, request.devices, request.wait_us, request.scope)
+    row = waiting_row(board, request)
     events = [event(board, EventKind.WAITING, r, request.actor, request.reason) for r in board.rows(request.devices)]
     return Decision(waiting(row, tuple(work)), pending=(row,), events=tuple(events))
 
@@ -80,11 +80,11 @@ def give_up(board: Board, request: GiveUp) -> Decision:
     return _without(board, row, Decision(Refused(RefusalCode.DEVICE_BUSY, work, note=WAITED)), take.actor)
 
 
-def waiting_row(board: Board, request: TakeLock, devices: frozenset[int], wait_us: int, scope: LockScope) -> PendingRow:
+def waiting_row(board: Board, request: TakeLock) -> PendingRow:
     actor = request.actor
     return PendingRow(
-        request.pending_id, actor.user_id, actor.user_name, devices, board.now_us + wait_us, board.now_us,
-        actor.session_id, scope, request.incarnation, request.request_id,
+        request.pending_id, actor.user_id, actor.user_name, request.devices, board.now_us + request.wait_us,
+        board.now_us, actor.session_id, request.scope, request.incarnation, request.request_id,
     )  # fmt: skip
 
 

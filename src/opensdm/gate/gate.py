@@ -110,9 +110,9 @@ class Gate:
         return await self._execute(whole.caller, operation, whole.claim)
 
     async def _execute(self, caller: Caller, operation: Operation, parent: ClaimRow | None) -> Any:
-        if operation.rule.kind in _READING:
-            return await self._pass(caller, operation, Patience(), parent)
         patience = Patience()
+        if operation.rule.kind in _READING:
+            return await self._pass(caller, operation, patience, parent)
         task = self._begin(self._pass(caller, operation, patience, parent), operation.name)
         try:
             return await asyncio.shield(task)
@@ -342,7 +342,7 @@ class Gate:
         wait_us = request.wait_us if isinstance(request, TakeLock | TakeAway) else 0
         until = time.monotonic() + wait_us / SECOND_US
         if isinstance(request, TakeLock | TakeAway):
-            request = replace(request, incarnation=self.incarnation, request_id=run.caller.request_id)
+            request = replace(request, request_id=run.caller.request_id)
         standing = self._standing(run)
         submission = Submission(
             target_of(run.operation),

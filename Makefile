@@ -17,7 +17,7 @@ DEMO_ARGS ?=
 UPGRADE ?=
 LAB_ARGS ?=
 
-.PHONY: help setup lock clean demo serve lab test lint types arch format prove docs bench packages unit coverage
+.PHONY: help setup lock clean demo serve lab test lint types arch format prove docs docs-proof bench packages unit coverage
 
 help:
 	@awk -v colour=$$([ -t 1 ] && echo 1 || echo 0) -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ format: setup ## Rewrite the source in the one format
 
 docs: setup ## Write the generated pages: operations, errors, settings
 	@$(BIN)/python docs/generate.py
+
+docs-proof: packages setup ## Write docs/proof.md from a run of the planted faults
+	@$(BIN)/python -m tests.proof.page
 
 lock: setup ## Pin all dependencies again; UPGRADE=1 moves to the newest allowed versions
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -137,12 +137,13 @@ async def open_house(
     handlers: Mapping[type[Operation], Handler] = HANDLERS,
     make_ledger: Callable[[Database, int], Ledger] = Ledger,
     lock_policy: LockPolicy = AT_ONCE,
+    node_name: str = "test-node",
 ) -> House:
     """Open the database at `url`, recover, and stand the gate on it. The same url again: a restart."""
     box = _secret_box(key_file)
     await set_up(url)
     database = open_database(url, box)
-    recovered = await recover(database, "test-node", "127.0.0.1")
+    recovered = await recover(database, node_name, "127.0.0.1")
     ledger = make_ledger(database, recovered.incarnation)
     ledger.start()
     gate = Gate(

@@ -180,10 +180,10 @@ def lock_without_asking_for_work(patch: Patch) -> None:
 def claims_survive_a_crash(patch: Patch) -> None:
     """Recovery forgets that nobody runs the old claims any more."""
 
-    async def forget(*arguments: Any) -> list[Decision]:
-        return []
+    async def forget(*arguments: Any) -> None:
+        return None
 
-    patch.setattr(recovery, "interrupt", forget)
+    patch.setattr(recovery, "_interrupt", forget)
 
 
 @fault

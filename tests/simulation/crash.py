@@ -49,6 +49,8 @@ START_S, FAILPOINT_S, LONGEST_LIFE_S = 60.0, 60.0, 1.2
 COUNTS = {"interrupt": 1, "write": 12}
 """How often a place is passed before the server dies there: recovery passes its own once, and every start writes."""
 EVENTS_PAGE, AUDIT_PAGE = 1000, 1000
+AT_ONCE = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0", "OPENSDM_LOCK_MAX_WAIT_S": "0"}
+"""The model of this traffic knows no waiting: whoever would wait is refused at once."""
 UNENDED = "SELECT count(*) FROM claim WHERE state IN ('RUNNING', 'QUEUED')"
 
 
@@ -63,15 +65,15 @@ def install(data: Path, database: str | None = None) -> None:
 class Server:
     """`opensdm serve` on one data directory, one process after another."""
 
-    def __init__(self, program: Sequence[str], data: Path, log: Path) -> None:
+    def __init__(self, program: Sequence[str], data: Path, log: Path, settings: Mapping[str, str] = AT_ONCE) -> None:
         self._program = program
         self._data = data
         self._log = log
+        self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
 
     async def spawn(self, failpoint: str | None = None) -> None:
-        # The model of this traffic knows no waiting: whoever would wait is refused at once.
-        extra = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0", "OPENSDM_LOCK_MAX_WAIT_S": "0"}
+        extra = dict(self._settings)
         if failpoint:
             extra["OPENSDM_FAILPOINT"] = failpoint
         with self._open_log() as log:
@@ -79,6 +81,11 @@ class Server:
                 *self._program, "serve", "--data", str(self._data), "--listen", "127.0.0.1:0", "--plain-http",
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log, env=environment(**extra),
             )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     async def url(self) -> str | None:
         """Where it listens, once it says so; None when it died first."""

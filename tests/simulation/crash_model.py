@@ -219,6 +219,11 @@ def _fits(call: Call, code: str, locks: Mapping[int, Lock]) -> bool:
     return foreign == answer.blockers
 
 
+def _tells(kind: Kind, answer: Answer) -> bool:
+    """Whether the answer says something of the locks: one that only names who waits does not."""
+    return answer.code in TELLING[kind] and (answer.code != "DEVICE_LOCKED" or bool(answer.blockers))
+
+
 def feed(possible: Possible, calls: Iterable[Call]) -> None:
     """The calls of one life of the server, as far as they concern these devices and tell something."""
     instants: list[tuple[float, int, Call]] = []
@@ -227,7 +232,7 @@ def feed(possible: Possible, calls: Iterable[Call]) -> None:
             continue
         if call.answer is None and call.changes:
             instants.append((call.begun, 0, call))
-        elif call.answer is not None and call.ended is not None and call.answer.code in TELLING[call.kind]:
+        elif call.answer is not None and call.ended is not None and _tells(call.kind, call.answer):
             instants += [(call.begun, 0, call), (call.ended, 1, call)]
     for _, ending, call in sorted(instants, key=lambda instant: instant[:2]):
         (possible.end if ending else possible.begin)(call)

@@ -69,9 +69,10 @@ class Estate:
 
 
 class Line:
-    """One client's connection to one life of the server."""
+    """One client's connection to one life of the server. One that `may_hang` may leave a request unanswered."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, *, may_hang: bool = False) -> None:
+        self._may_hang = may_hang
         self._http = httpx2.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False, verify=False)
         self.token = token
 
@@ -89,6 +90,8 @@ class Line:
         try:
             return await self._http.request(method, f"/rest/{version}{path}", content=body, headers=headers)
         except httpx2.TimeoutException as failure:
+            if self._may_hang:
+                raise NoAnswer(sent=True) from failure
             raise Violation(f"{method} {path} was not answered within {ANSWER_S:g} s") from failure
         except httpx2.ConnectError as failure:
             raise NoAnswer(sent=False) from failure
@@ -190,6 +193,9 @@ class Client:
             if silence.sent:
                 record.calls.append(call)
             raise
+        self._answered(kind, call, reply, record)
+
+    def _answered(self, kind: str, call: Call, reply: httpx2.Response, record: Record) -> None:
         answer = answer_of(reply)
         if answer.code not in SAID[kind]:
             raise Violation(f"{kind} of {self._user} was answered {reply.status_code}: {reply.text}")

@@ -71,6 +71,7 @@ class Server:
         self.directory = DataDirectory(settings.data)
         self._database = database
         self._gate = gate
+        self._trust = ledger.trust
         self._bound = bound
         self._closing = closing
         self._ended = asyncio.Event()
@@ -158,9 +159,10 @@ class Server:
 
     async def ready(self) -> tuple[str, ...]:
         """Why requests cannot be served, in sentences; nothing when they can."""
-        reasons = ["the server is stopping"] if self._ended.is_set() else []
-        away = self._liveness.away or await self._shared_probe()
-        return (*reasons, away) if away else tuple(reasons)
+        stopping = "the server is stopping" if self._ended.is_set() else None
+        distrust = self._trust.lost
+        away = self._liveness.away or (None if distrust else await self._shared_probe())
+        return tuple(reason for reason in (stopping, away, distrust) if reason)
 
     async def _close_doors(self, listener: Listener, console: LocalDoor, clock: Clock) -> None:
         """Stop accepting, then let what runs come to its end, all within one grace."""

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 
 from opensdm import collector
+from opensdm.core.database_url import SQLITE, postgres_servers
 from opensdm.core.errors import AlreadyExists, InvalidRequest, SdmError, StoreUnavailable
 from opensdm.core.identity import ADMINISTRATORS, SessionPolicy
 from opensdm.core.lock import LockPolicy
@@ -71,6 +71,7 @@ class Server:
         self.directory = DataDirectory(settings.data)
         self._database = database
         self._gate = gate
+        self._trust = ledger.trust
         self._bound = bound
         self._closing = closing
         self._ended = asyncio.Event()
@@ -158,9 +159,10 @@ class Server:
 
     async def ready(self) -> tuple[str, ...]:
         """Why requests cannot be served, in sentences; nothing when they can."""
-        reasons = ["the server is stopping"] if self._ended.is_set() else []
-        away = self._liveness.away or await self._shared_probe()
-        return (*reasons, away) if away else tuple(reasons)
+        stopping = "the server is stopping" if self._ended.is_set() else None
+        distrust = self._trust.lost
+        away = self._liveness.away or (None if distrust else await self._shared_probe())
+        return tuple(reason for reason in (stopping, away, distrust) if reason)
 
     async def _close_doors(self, listener: Listener, console: LocalDoor, clock: Clock) -> None:
         """Stop accepting, then let what runs come to its end, all within one grace."""
@@ -390,8 +392,7 @@ def _console() -> Caller:
 
 def _out_of_reach(url: str, error: StoreUnavailable) -> StoreUnavailable:
     """Says which database, without its password, and in a word why."""
-    parts = urlsplit(url)
-    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}" if parts.hostname else parts.path
+    where = url.removeprefix(SQLITE) if url.startswith(SQLITE) else postgres_servers(url).shown
     cause = getattr(error.__cause__, "orig", None) or error.__cause__
-    name = type(cause).__name__
-    return StoreUnavailable(f"the database {where} cannot be used ({name}); is it running, and is the URL right?")
+    why = str(cause) if type(cause).__name__ == "NoPrimary" else type(cause).__name__
+    return StoreUnavailable(f"the database {where} cannot be used ({why}); is it running, and is the URL right?")

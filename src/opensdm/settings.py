@@ -20,14 +20,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from opensdm.core.database_url import check_database_url
 from opensdm.core.errors import InvalidRequest
 
 PREFIX = "OPENSDM_"
 FILE_NAME = "opensdm.toml"
 DEFAULT_LISTEN = "127.0.0.1:8443"
 SQLITE_NAME = "opensdm.sqlite3"
-
-_DATABASES = ("sqlite:///", "postgresql://", "postgres://", "postgresql+asyncpg://")
 
 
 class Section(BaseModel):
@@ -224,7 +223,8 @@ class Settings(BaseSettings):
     database: str | None = Field(
         default=None,
         repr=False,
-        description="`postgresql://USER:PASSWORD@HOST/NAME`, or `sqlite:///PATH`; "
+        description="`postgresql://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME` with all servers of which one may be the "
+        "primary, or `sqlite:///PATH`; "
         f"without it the embedded database `{SQLITE_NAME}` in the data directory.",
     )
     listen: str = Field(default=DEFAULT_LISTEN, description="HOST:PORT to listen on; port 0 takes any free one.")
@@ -249,8 +249,11 @@ class Settings(BaseSettings):
     @field_validator("database")
     @classmethod
     def _database(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(_DATABASES):
-            raise ValueError("a database URL starts with sqlite:/// or postgresql://")
+        if value is not None:
+            try:
+                check_database_url(value)
+            except InvalidRequest as error:
+                raise ValueError(error.message) from error
         return value
 
     @field_validator("data")

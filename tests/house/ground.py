@@ -113,10 +113,10 @@ class Fickle:
         self.lost_answers = 0
         self.before_read: Act | None = None
 
-    async def transact(self, work: Work[T]) -> T:
+    async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
         if not self.writes:
             raise unavailable(OSError("no way to the database"))
-        value = await self.real.transact(work)
+        value = await self.real.transact(work, within_s=within_s)
         if self.lost_answers:
             self.lost_answers -= 1
             raise unavailable(OSError("no way back from the database"))

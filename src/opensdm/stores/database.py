@@ -17,14 +17,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, CursorResult, Engine, Executable, ScalarResult, create_engine, event, make_url, text
 from sqlalchemy import Connection as BlockingConnection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import CursorResult, Engine, Executable, ScalarResult, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from opensdm.core.errors import HouseRuleBroken, InvalidRequest, StoreUnavailable
+from opensdm.core.database_url import SQLITE
+from opensdm.core.errors import HouseRuleBroken, StoreUnavailable
 from opensdm.stores.secrets import SecretBox
 from opensdm.stores.transaction import StoreTransaction
 
@@ -33,9 +32,6 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 READERS = 4
 """Reading connections: SQLite threads; also the PostgreSQL pool's share for reads."""
-CONNECT_TIMEOUT_S = 5.0
-STATEMENT_TIMEOUT_MS = 10_000
-"""A store that does not answer within this refuses the request instead of holding it (rule R10)."""
 
 
 class Connection(Protocol):
@@ -59,8 +55,11 @@ class Database(Protocol):
     url: str
     secrets: SecretBox
 
-    async def transact(self, work: Work[T]) -> T:
-        """Run work in one write transaction; it is durable when this returns."""
+    async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
+        """Run work in one write transaction; it is durable when this returns.
+
+        `within_s`: give up a server that is silent for this long, for whoever knows better than the store.
+        """
 
     async def query(self, work: Work[T]) -> T:
         """Run work in one read-only transaction that sees everything committed before it began."""
@@ -82,11 +81,12 @@ async def read(database: Database, query: Callable[[StoreTransaction], Awaitable
 
 def open_database(url: str, secrets: SecretBox) -> Database:
     """Open `sqlite:///PATH` or `postgresql://...`; connects lazily. InvalidRequest for anything else."""
-    if url.startswith("sqlite:///"):
-        return SqliteDatabase(Path(url.removeprefix("sqlite:///")), secrets)
-    if url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        return PostgresDatabase(url, secrets)
-    raise InvalidRequest("a database URL starts with sqlite:/// or postgresql://")
+    if url.startswith(SQLITE):
+        return SqliteDatabase(Path(url.removeprefix(SQLITE)), secrets)
+    # Imported here: commands on an embedded database should not wait for a driver they do not use.
+    from opensdm.stores.postgres import PostgresDatabase
+
+    return PostgresDatabase(url, secrets)
 
 
 async def look(database: Database, sql: str, **values: object) -> list[Any]:
@@ -120,7 +120,8 @@ def unavailable(error: Exception) -> StoreUnavailable:
     return failure
 
 
-def _translated(error: Exception, *, outage: bool) -> Exception:
+def translated(error: Exception, *, outage: bool) -> Exception:
+    """What a failure of the driver means to whoever asked. `outage`: the store failed, and not what was asked of it."""
     if sqlstate(error) == "25006" or "readonly database" in str(error):
         return HouseRuleBroken("a read tried to write")
     return unavailable(error) if outage else error
@@ -184,7 +185,7 @@ class SqliteDatabase:
         self._held = threading.local()
         self._opened: list[BlockingConnection] = []
 
-    async def transact(self, work: Work[T]) -> T:
+    async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
         return await self._run(self._writer, self._write_engine, work)
 
     async def query(self, work: Work[T]) -> T:
@@ -210,7 +211,7 @@ class SqliteDatabase:
             with connection.begin():
                 return _run_to_end(_started(work, _InThread(connection)))
         except (DBAPIError, sqlite3.Error) as error:
-            raise _translated(error, outage=_is_outage(error)) from error
+            raise translated(error, outage=_is_outage(error)) from error
 
     def _connection(self, engine: Engine) -> BlockingConnection:
         connection: BlockingConnection | None = getattr(self._held, "connection", None)
@@ -251,83 +252,3 @@ def _is_outage(error: Exception) -> bool:
     """Failures of the store itself (full disk, lost file), as against a statement that was refused."""
     original = getattr(error, "orig", error)
     return isinstance(original, sqlite3.OperationalError)
-
-
-# -------------------------------------------------------------------------------------- PostgreSQL
-
-
-class _OnLoop:
-    """SQLAlchemy's asynchronous connection, narrowed to what a transaction's work may do."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-
-    async def execute(self, statement: Executable, parameters: Parameters = None, /) -> CursorResult[Any]:
-        return await self._connection.execute(statement, parameters)
-
-    async def scalar(self, statement: Executable, parameters: Parameters = None, /) -> Any:
-        return (await self._connection.execute(statement, parameters)).scalar()
-
-    async def scalars(self, statement: Executable, parameters: Parameters = None, /) -> ScalarResult[Any]:
-        return (await self._connection.execute(statement, parameters)).scalars()
-
-    async def breathe(self) -> None:
-        await asyncio.sleep(0)
-
-
-class PostgresDatabase:
-    """A PostgreSQL server through asyncpg; plain READ COMMITTED transactions with explicit row locks."""
-
-    dialect = "postgresql"
-
-    def __init__(self, url: str, secrets: SecretBox) -> None:
-        parsed = make_url(url).set(drivername="postgresql+asyncpg")
-        self.url = parsed.render_as_string(hide_password=False)
-        self.secrets = secrets
-        self._writer = self._engine(parsed, 2, default_transaction_read_only="off")
-        self._reader = self._engine(parsed, READERS, default_transaction_read_only="on")
-
-    async def transact(self, work: Work[T]) -> T:
-        return await self._run(self._writer, work)
-
-    async def query(self, work: Work[T]) -> T:
-        return await self._run(self._reader, work)
-
-    async def clock(self, connection: Connection) -> int:
-        return int(await connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")))
-
-    async def close(self) -> None:
-        await self._writer.dispose()
-        await self._reader.dispose()
-
-    async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
-        try:
-            async with engine.begin() as connection:
-                return await work(_OnLoop(connection))
-        except (OSError, TimeoutError) as error:
-            raise unavailable(error) from error
-        except SQLAlchemyError as error:
-            raise _translated(error, outage=_is_lost(error)) from error
-
-    @staticmethod
-    def _engine(url: URL, size: int, **settings: str) -> AsyncEngine:
-        bounds = {name: str(STATEMENT_TIMEOUT_MS) for name in ("statement_timeout", "lock_timeout")}
-        return create_async_engine(
-            url,
-            hide_parameters=True,  # a failed statement is logged without the hashes and sealed values it carried
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=CONNECT_TIMEOUT_S,
-            connect_args={
-                "timeout": CONNECT_TIMEOUT_S,
-                "server_settings": {"application_name": "opensdm", "synchronous_commit": "on", **bounds, **settings},
-            },
-        )
-
-
-def _is_lost(error: SQLAlchemyError) -> bool:
-    """Connection-level failures and shutdowns: SQLSTATE class 08 and 57P, or no SQLSTATE at all."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, PoolTimeout)
-    state = sqlstate(error)
-    return error.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "25") or state == "55P03"

@@ -43,7 +43,7 @@ from opensdm.stores import content
 from opensdm.stores.batch import Batch, Outcome, TargetsMoved, not_found
 from opensdm.stores.bell import Bell
 from opensdm.stores.board import load_board
-from opensdm.stores.database import Connection, Database, read, sqlstate
+from opensdm.stores.database import Connection, Database, Work, read, sqlstate
 from opensdm.stores.event_order import settled_events
 from opensdm.stores.failpoints import failpoint
 from opensdm.stores.nodes import IncarnationEnded
@@ -51,6 +51,7 @@ from opensdm.stores.recovery import reconnect
 from opensdm.stores.repository import parts
 from opensdm.stores.targets import resolve
 from opensdm.stores.transaction import StoreTransaction
+from opensdm.stores.trust import Trust
 
 T = TypeVar("T")
 log = structlog.get_logger("opensdm.ledger")
@@ -83,6 +84,8 @@ class Ledger:
         self._task: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
         """Set once this incarnation was found dead; `renew` gives the next one."""
+        self.trust = Trust()
+        """Whether this node may believe its database. Where it may not, nothing is admitted and nothing shown."""
         self._claims: set[int] = set()
         self._unsure = False
         self._freed, self._told = Bell(), Bell()
@@ -114,6 +117,7 @@ class Ledger:
         """
         if self._task is None:
             raise StoreUnavailable("the server is stopping; try again in a moment")
+        self.trust.check()
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Member(submission, future))
         return await asyncio.shield(future)
@@ -137,7 +141,7 @@ class Ledger:
                 raise not_found(submission.target, board)
             return _looked_at(board, replace(request, devices=devices), devices)
 
-        return await self.database.query(work)
+        return await self._believed(work)
 
     async def peek_all(self, requests: Sequence[Promote | StartClaim]) -> list[Answer | None]:
         """The same for all who wait; None where a device of theirs is gone."""
@@ -147,7 +151,7 @@ class Ledger:
             board = await load_board(connection, devices, await self.database.clock(connection))
             return _looked_at_all(board, requests)
 
-        return await self.database.query(work)
+        return await self._believed(work)
 
     def next_freed(self) -> Signal:
         """Set by the next commit that may let somebody go on who waits for a device."""
@@ -163,7 +167,10 @@ class Ledger:
 
     async def read(self, query: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a query over the repositories in one read-only transaction."""
-        return await read(self.database, query)
+        self.trust.check()
+        found = await read(self.database, query)
+        self.trust.check()
+        return found
 
     async def pack(self, elements: Sequence[Element]) -> Packed:
         """Cut, and seal what is not stored yet, in a thread: the transaction that stores it only writes rows."""
@@ -179,6 +186,12 @@ class Ledger:
 
         wanted = await read(self.database, missing)
         return Packed(tuple(elements), await asyncio.to_thread(content.with_bodies, secrets, pack, wanted))
+
+    async def _believed(self, work: Work[T]) -> T:
+        self.trust.check()
+        found = await self.database.query(work)
+        self.trust.check()
+        return found
 
     # ------------------------------------------------------------------------------- the loop
 
@@ -241,6 +254,7 @@ class Ledger:
 
     async def _commit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         for attempt in range(RETRIES):
+            self.trust.check()
             batch = Batch(self.database, self.incarnation, submissions)
             try:
                 if self._unsure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,9 +45,11 @@ class Liveness:
         self._renewed = renewed
         self.away: str | None = None
         """Why this node cannot work, in a sentence; None while it can."""
+        self._last_s = self._since_s = time.monotonic()
 
     async def run(self) -> StoreUnavailable:
         """Go on until this node may not: answers why, in a sentence for people."""
+        self._vouch(self._last_s)
         while True:
             await self._pause()
             try:
@@ -72,15 +75,28 @@ class Liveness:
                 await asyncio.sleep(RETRY_S if self.away else 0)
 
     async def _turn(self) -> StoreUnavailable | None:
-        incarnation = self._ledger.incarnation
+        incarnation, began_s = self._ledger.incarnation, time.monotonic()
         found = await beat(self._database, incarnation, self._identity.dead_after_s)
         if not found.alive:
             return await self._begin_anew(incarnation)
         self._ledger.ended.clear()
-        if found.dead_peers:
+        self._vouch(began_s)
+        if found.dead_peers and began_s - self._since_s >= self._identity.dead_after_s:
             for peer in await recover_peers(self._database, incarnation, self._identity.dead_after_s):
                 log.warning("a node was declared dead", incarnation=peer)
         return None
+
+    def _vouch(self, began_s: float) -> None:
+        """A beat that began then has returned. After a break, peers get the time to come back that this node had.
+
+        An embedded database has one server, which may believe its file whether or not that can be written.
+        """
+        dead_after_s = self._identity.dead_after_s
+        if began_s - self._last_s > dead_after_s:
+            self._since_s = began_s
+        self._last_s = began_s
+        if self._database.dialect == "postgresql":
+            self._ledger.trust.vouch(began_s, dead_after_s)
 
     async def _begin_anew(self, ended: int) -> StoreUnavailable | None:
         """The same process as a new incarnation; what ran under the old one is interrupted, and learns it at a step.
@@ -88,7 +104,7 @@ class Liveness:
         Who else may be alive under our name is told by the heartbeat alone: then it is this process that must end.
         """
         self.away = "this node was taken for dead and is starting again"
-        me = self._identity
+        me, began_s = self._identity, time.monotonic()
         try:
             recovered = await recover(
                 self._database, me.node_name, me.address, home=me.home, alone=False, dead_after_s=me.dead_after_s
@@ -100,6 +116,7 @@ class Liveness:
             return error
         self._renewed(recovered.incarnation)
         self._ledger.renew(recovered.incarnation)
+        self._vouch(began_s)
         log.critical(
             "taken for dead, and begun anew",
             node=me.node_name,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from opensdm.core.errors import StoreUnavailable
-from opensdm.stores.database import CONNECT_TIMEOUT_S, Database, unavailable
 from opensdm.stores.database import Connection as OpenConnection
+from opensdm.stores.database import Database, unavailable
 
 _ADVISORY_KEY = 0x4F53444D  # "OSDM"; held only for the length of the migration's transaction
 
@@ -35,12 +36,7 @@ async def revision(url: str) -> str | None:
     try:
         if url.startswith("sqlite:///"):
             return _sqlite_revision(url)
-        async_engine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
-            poolclass=NullPool,
-            connect_args={"timeout": CONNECT_TIMEOUT_S},
-        )
-        async with async_engine.connect() as async_connection:
+        async with _postgres(url).connect() as async_connection:
             return await async_connection.run_sync(_current)
     except (DBAPIError, OSError, TimeoutError) as error:
         raise unavailable(error) from error
@@ -96,14 +92,17 @@ def _migrate_sqlite(url: str) -> str:
 
 
 async def _migrate_postgres(url: str) -> str:
-    engine = create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
-        poolclass=NullPool,
-        connect_args={"timeout": CONNECT_TIMEOUT_S},
-    )
-    async with engine.begin() as connection:
+    async with _postgres(url).begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
         return await connection.run_sync(_upgrade)
+
+
+def _postgres(url: str) -> AsyncEngine:
+    """The primary, without the bounds of a statement: moving old rows may take its time."""
+    from opensdm.stores.postgres_dial import Dialer
+
+    connect = partial(Dialer(url).connect, {"default_transaction_read_only": "off"})
+    return create_async_engine("postgresql+asyncpg://", poolclass=NullPool, async_creator=connect)
 
 
 async def check_key(database: Database) -> None:

@@ -15,7 +15,7 @@ from opensdm.core.audit import AuditEntry
 from opensdm.core.element import Element, Schema
 from opensdm.core.identity import Area, Level, User
 from opensdm.core.inventory import Credentials, Device, DeviceGroup, NetworkFunction
-from opensdm.core.lock import LockEvent, LockRow
+from opensdm.core.lock import LockEvent, LockRow, PendingRow
 from opensdm.core.staging import ChangeSet, Configuration, PendingChange
 from opensdm.core.task import Progress, Task, TaskState
 from opensdm.core.validation import Key
@@ -332,6 +332,12 @@ class LockStore(Protocol):
 
     async def last_event(self) -> int:
         """The id of the newest event; 0 when there is none."""
+
+    async def rows_after(self, device_id: int, limit: int) -> list[LockRow]:
+        """The locks of all devices, held or free, by device id."""
+
+    async def waiting_requests(self) -> list[PendingRow]:
+        """Those that still bar others, oldest first."""
 
     async def asks(self, user_id: int) -> list[AskRow]:
         """Those on locks of this user, and this user's own; oldest first."""

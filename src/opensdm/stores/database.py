@@ -63,7 +63,7 @@ class Database(Protocol):
         """Run work in one write transaction; it is durable when this returns."""
 
     async def query(self, work: Work[T]) -> T:
-        """Run work in one read-only transaction that sees everything committed before it began."""
+        """Run work in one read-only transaction: all of it sees one moment, with everything committed before it."""
 
     async def clock(self, connection: Connection) -> int:
         """The database's clock, now, in microseconds."""
@@ -276,7 +276,10 @@ class _OnLoop:
 
 
 class PostgresDatabase:
-    """A PostgreSQL server through asyncpg; plain READ COMMITTED transactions with explicit row locks."""
+    """A PostgreSQL server through asyncpg.
+
+    It is written in plain READ COMMITTED transactions with explicit row locks; what only reads has one snapshot.
+    """
 
     dialect = "postgresql"
 
@@ -285,7 +288,9 @@ class PostgresDatabase:
         self.url = parsed.render_as_string(hide_password=False)
         self.secrets = secrets
         self._writer = self._engine(parsed, 2, default_transaction_read_only="off")
-        self._reader = self._engine(parsed, READERS, default_transaction_read_only="on")
+        self._reader = self._engine(
+            parsed, READERS, default_transaction_read_only="on", default_transaction_isolation="repeatable read"
+        )
 
     async def transact(self, work: Work[T]) -> T:
         return await self._run(self._writer, work)

@@ -23,9 +23,10 @@ from opensdm.core.operations import (
     LockDevices,
     UnlockDevice,
     UnlockDevices,
+    VerifyLocks,
 )
 from opensdm.core.ports import AskRow
-from opensdm.core.results import AskReply, CheckReply, Listing, LockEventsReply, LockReply
+from opensdm.core.results import AskReply, CheckReply, Listing, LockEventsReply, LockReply, LocksVerified
 from opensdm.doors.rest import extensions, replies, requests
 from opensdm.doors.rest.fields import Form
 from opensdm.doors.rest.inventory import DEVICES
@@ -118,6 +119,14 @@ async def list_asks(call: Call) -> Reply:
     return Reply.of(extensions.LOCK_ASKS, {"lockAsks": [replies.lock_ask(each) for each in found.items]})
 
 
+async def verify_locks(call: Call) -> Reply:
+    """What is found differing is an answer, not a failure: the caller looks at `differences`."""
+    found: LocksVerified = await call.execute(VerifyLocks())
+    differences = [replies.lock_difference(each) for each in found.differences]
+    wire = {"locks": found.locks, "events": found.events, "differences": differences}
+    return Reply.of(extensions.LOCKS_VERIFIED, wire)
+
+
 # ------------------------------------------------------------------------------------------ events
 
 
@@ -165,6 +174,7 @@ ENDPOINTS = (
         "GET", LOCKS + "/events", follow_events, query=frozenset({"after", "deviceId"}), since=OWN_VERSION,
         offers=(EVENT_STREAM,),
     ),
+    Endpoint("GET", LOCKS + "/verify", verify_locks, since=OWN_VERSION),
     Endpoint("GET", "/inventory/asks", list_asks, since=OWN_VERSION),
     Endpoint("POST", _DEVICE + "/lock/ask", ask_for_lock, body=extensions.LOCK_ASK_REQUEST, since=OWN_VERSION),
     Endpoint("GET", _DEVICE + "/lock/check", check_lock, since=OWN_VERSION),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -53,6 +53,7 @@ from opensdm.gate.policy import advise, refusal, require
 from opensdm.gate.run import Caller, Principal, Run, nobody, own_session
 from opensdm.gate.seal import Seal
 from opensdm.gate.turns import Turns
+from opensdm.gate.under_way import UnderWay
 from opensdm.gate.waiting import Patience
 from opensdm.gate.work import GateWork, target_of
 from opensdm.gate.writer import Writer
@@ -94,7 +95,7 @@ class Gate:
         self._handlers = handlers
         self._writer = Writer(ledger)
         self.seal = Seal(self._writer, incarnation)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = UnderWay()
         self._turns = Turns(ledger, self._writer, self._submit)
         self._watch = EventWatch(ledger, reader)
 
@@ -113,18 +114,12 @@ class Gate:
         patience = Patience()
         if operation.rule.kind in _READING:
             return await self._pass(caller, operation, patience, parent)
-        task = self._begin(self._pass(caller, operation, patience, parent), operation.name)
+        task = self._tasks.begin(self._pass(caller, operation, patience, parent), operation.name)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             patience.hang_up()
             raise
-
-    def _begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def events_since(self, after: int) -> None:
         """Return once there are lock events after this one, of any node. Waits for ever: bound it."""
@@ -236,7 +231,7 @@ class Gate:
         await self._open_task(run, run.claim, run.task_id)
         if not getattr(run.operation, "as_task", False):
             return await self._under_claim(run)
-        _ = self._begin(self._unattended(run), run.task_id)
+        _ = self._tasks.begin(self._unattended(run), run.task_id)
         return TaskStarted(run.task_id, run.operation.name, min(run.claim.tickets))
 
     async def _under_claim(self, run: Run) -> Any:
@@ -357,7 +352,7 @@ class Gate:
             return await self._turns.lock(run, request, answer, until, standing)
         if isinstance(answer, Overridden) and answer.waiting is not None and isinstance(request, TakeAway):
             later = replace(run, patience=Patience())
-            _ = self._begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
+            _ = self._tasks.begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
         return answer
 
     async def _submit(self, run: Run, submission: Submission) -> Receipt:

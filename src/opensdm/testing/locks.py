@@ -141,6 +141,19 @@ class LockContract:
         await store.decide(EndClaim(answer.claim.claim_id), device_id)
         assert await store.write(lambda tx: tx.identity.expire_rows()) == 2, "the claim and its device"
 
+    async def test_waiting_requests_that_nobody_gave_up_expire(self, store: OpenStore) -> None:
+        alice, bob = await store.add_user("alice"), await store.add_user("bob")
+        device_id = (await store.add_device("edge-a", "192.0.2.1")).device_id
+        await store.decide(
+            Admit(actor(bob), NOBODY, 0, "PushChanges", store.ledger.incarnation, exclusive=True), device_id
+        )
+        await store.decide(TakeLock(actor(alice), NOBODY, wait_us=60 * SECOND_US), device_id)
+        store.ahead_s = 3600
+        assert await store.write(lambda tx: tx.identity.expire_rows()) == 0
+        store.ahead_s = 3700
+        assert await store.write(lambda tx: tx.identity.expire_rows()) == 2, "the request and its device"
+        assert await store.rows("SELECT * FROM lock_pending") == []
+
     async def test_events_tell_the_history_of_one_device(self, store: OpenStore) -> None:
         alice, bob = await store.add_user("alice"), await store.add_user("bob")
         device_id = (await store.add_device("edge-a", "192.0.2.1")).device_id

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import falcon
@@ -12,7 +14,7 @@ import structlog
 
 from opensdm.core.errors import HouseRuleBroken, InvalidRequest, NotFound, SdmError
 from opensdm.doors.errors import MethodNotAllowed, NotAcceptable, TransportError
-from opensdm.doors.http import base_of, check_site, read_body, request_id, token_of
+from opensdm.doors.http import base_of, check_site, has_left, read_body, request_id, token_of, while_client_is_there
 from opensdm.doors.rest import (
     admin,
     audit,
@@ -84,13 +86,20 @@ def build_app(gate: Gate, settings: RestSettings | None = None, stopping: Callab
 class _PromptApp(App):
     """Falcon waits for the first piece of every body before anything of ours runs, and without a limit.
 
-    Here it is told at once that there may be a body; whoever reads it does so in the time it has.
+    Here it is told at once that there may be a body; whoever reads it does so in the time it has. A request whose
+    client has hung up ends without a word.
     """
 
     async def __call__(  # type: ignore[override]
         self, scope: dict[str, Any], receive: Receive, send: Any
     ) -> None:
-        await super().__call__(scope, _without_waiting(receive) if scope["type"] == "http" else receive, send)
+        try:
+            await super().__call__(scope, _without_waiting(receive) if scope["type"] == "http" else receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not has_left(scope):
+                raise
+            task.uncancel()
 
 
 def _without_waiting(receive: Receive) -> Receive:
@@ -144,7 +153,9 @@ class _Door:
         exchange.endpoint = endpoint = _endpoint(methods, req.method, exchange.version)
         self._check_accept(req, exchange)
         call = await self._call(req, exchange, endpoint, path)
-        await self._write(resp, await endpoint.answer(call), exchange)
+        with while_client_is_there(req) if endpoint.changes else nullcontext():
+            reply = await endpoint.answer(call)
+        await self._write(resp, reply, exchange)
 
     async def _call(
         self, req: falcon.asgi.Request, exchange: Exchange, endpoint: Endpoint, path: Mapping[str, str]

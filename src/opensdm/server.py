@@ -190,6 +190,8 @@ class Server:
                 max_body_bytes=rest.max_body_bytes,
                 public_url=rest.public_url,
                 body_timeout_s=rest.body_timeout_s,
+                streams_per_session=rest.streams_per_session,
+                streams=rest.streams,
             ),
             self._ended.is_set,
         )

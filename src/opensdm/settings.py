@@ -116,6 +116,12 @@ class RestSettings(Section):
     body_timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="Seconds a whole request body may take to arrive."
     )
+    streams_per_session: int = Field(
+        default=16, ge=1, le=10_000, description="Streams of events that one session may follow at the same time."
+    )
+    streams: int = Field(
+        default=1000, ge=1, le=100_000, description="Streams of events that this node has for all sessions together."
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s]+$",

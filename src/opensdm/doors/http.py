@@ -89,11 +89,17 @@ HANG_UP = "opensdm.hang_up"
 _PRESENCE = "opensdm.presence"
 
 
+def leave_with_client(req: falcon.asgi.Request) -> Presence:
+    """From now on this request ends with a CancelledError when its client hangs up, as a stream is to."""
+    presence = req.scope[_PRESENCE] = Presence()
+    req.scope[HANG_UP] = presence.hang_up
+    return presence
+
+
 @contextmanager
 def while_client_is_there(req: falcon.asgi.Request) -> Iterator[None]:
     """What is done inside ends with a CancelledError when the client hangs up."""
-    presence = req.scope[_PRESENCE] = Presence()
-    req.scope[HANG_UP] = presence.hang_up
+    presence = leave_with_client(req)
     try:
         yield
     finally:

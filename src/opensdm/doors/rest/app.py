@@ -14,7 +14,16 @@ import structlog
 
 from opensdm.core.errors import HouseRuleBroken, InvalidRequest, NotFound, SdmError
 from opensdm.doors.errors import MethodNotAllowed, NotAcceptable, TransportError
-from opensdm.doors.http import base_of, check_site, has_left, read_body, request_id, token_of, while_client_is_there
+from opensdm.doors.http import (
+    base_of,
+    check_site,
+    has_left,
+    leave_with_client,
+    read_body,
+    request_id,
+    token_of,
+    while_client_is_there,
+)
 from opensdm.doors.rest import (
     admin,
     audit,
@@ -39,6 +48,7 @@ from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_m
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
 from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find, never
 from opensdm.doors.rest.settings import RestSettings
+from opensdm.doors.rest.stream_places import StreamPlaces
 from opensdm.gate import Caller, Gate
 
 __all__ = ["ENDPOINTS", "RestSettings", "build_app"]
@@ -135,6 +145,7 @@ class _Door:
         self.gate = gate
         self.settings = settings
         self.stopping = stopping
+        self.streams = StreamPlaces(settings.streams_per_session, settings.streams)
 
     # ---------------------------------------------------------------------------------- serving
 
@@ -155,6 +166,8 @@ class _Door:
         call = await self._call(req, exchange, endpoint, path)
         with while_client_is_there(req) if endpoint.changes else nullcontext():
             reply = await endpoint.answer(call)
+        if reply.events is not None:
+            leave_with_client(req)
         await self._write(resp, reply, exchange)
 
     async def _call(
@@ -179,6 +192,7 @@ class _Door:
             body=values,
             shape=endpoint.body,
             medium=exchange.sent or exchange.medium,
+            streams=self.streams,
             epoch=_epoch(req, values) if own else None,
             minimal=own and _MINIMAL.search(req.get_header("Prefer") or "") is not None,
             secure=self._secure(req),

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from opensdm.core.errors import InvalidRequest
+from opensdm.core.node import RHYTHM
 
 PREFIX = "OPENSDM_"
 FILE_NAME = "opensdm.toml"
@@ -48,10 +49,10 @@ class NodeSettings(Section):
         default=None, max_length=255, description="Where this node is, as shown to people; without it as `listen` says."
     )
     heartbeat_s: float = Field(
-        default=5.0, ge=0.1, le=60, description="Seconds between two signs of life in the database."
+        default=RHYTHM.heartbeat_s, ge=0.1, le=60, description="Seconds between two signs of life in the database."
     )
     dead_after_s: float = Field(
-        default=15.0,
+        default=RHYTHM.dead_after_s,
         ge=0.5,
         le=600,
         description="Seconds without one after which any other node ends what this one was doing. The same at every "

@@ -360,7 +360,8 @@ class AuditStore(Protocol):
 class NodeStore(Protocol):
     """Server nodes, for the server's own state page."""
 
-    async def nodes(self) -> list[NodeRow]: ...
+    async def nodes(self, dead_after_s: float) -> list[NodeRow]:
+        """A node that did not beat for so long is not live, whatever its row says."""
 
 
 @dataclass(frozen=True, slots=True)

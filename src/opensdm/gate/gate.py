@@ -42,6 +42,7 @@ from opensdm.core.lock import (
     TakeLock,
     Waiting,
 )
+from opensdm.core.node import RHYTHM, NodeRhythm
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.ports import DriverRegistry, Effect, Passwords, SessionRow, Transaction, Work
 from opensdm.core.results import TaskStarted
@@ -84,6 +85,7 @@ class Gate:
         incarnation: int,
         session_policy: SessionPolicy,
         lock_policy: LockPolicy | None = None,
+        rhythm: NodeRhythm = RHYTHM,
     ) -> None:
         self.ledger = ledger
         self.reader = reader
@@ -92,6 +94,7 @@ class Gate:
         self.incarnation = incarnation
         self.session_policy = session_policy
         self.lock_policy = lock_policy or LockPolicy()
+        self.rhythm = rhythm
         self._handlers = handlers
         self._writer = Writer(ledger)
         self.seal = Seal(self._writer, incarnation)

@@ -253,8 +253,9 @@ class LockContract:
         assert await between(at_us + 1, None) == await between(None, at_us) == 0
 
     async def test_nodes_are_live_while_they_beat(self, store: OpenStore) -> None:
-        (node,) = await store.read(lambda tx: tx.nodes.nodes())
+        (node,) = await store.read(lambda tx: tx.nodes.nodes(15))
         assert (node.node_name, node.incarnation, node.live) == ("node-1", store.ledger.incarnation, True)
         assert node.started_us == node.heartbeat_us
         store.ahead_s = 60
-        assert [n.live for n in await store.read(lambda tx: tx.nodes.nodes())] == [False]
+        assert [n.live for n in await store.read(lambda tx: tx.nodes.nodes(15))] == [False]
+        assert [n.live for n in await store.read(lambda tx: tx.nodes.nodes(90))] == [True], "as the setting says"

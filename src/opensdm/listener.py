@@ -23,6 +23,8 @@ HEAD_TIMEOUT_S = 30.0
 """How long they may take to arrive."""
 KEEP_ALIVE_S = 30
 BACKLOG = 1024
+HANG_UP = "opensdm.hang_up"
+"""Where an application leaves, in a request's scope, what is called when its client hangs up before the answer."""
 _TICK_S = 0.05
 
 
@@ -97,7 +99,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_timer()
+        cycle: Any = getattr(self, "cycle", None)  # none before the first request, whatever its type says
+        unanswered = cycle is not None and not cycle.response_complete
         super().connection_lost(exc)
+        if unanswered and (hang_up := cycle.scope.get(HANG_UP)) is not None:
+            hang_up()
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:

@@ -20,6 +20,7 @@ from opensdm.core.database_url import SQLITE, postgres_servers
 from opensdm.core.errors import AlreadyExists, InvalidRequest, SdmError, StoreUnavailable
 from opensdm.core.identity import ADMINISTRATORS, SessionPolicy
 from opensdm.core.lock import LockPolicy
+from opensdm.core.node import NodeRhythm
 from opensdm.core.operations import AddUser, Operation, ShowServer
 from opensdm.data_directory import COMMAND, SERVER, DataDirectory, DirectoryInUse, new_node_name
 from opensdm.doors import local
@@ -192,6 +193,8 @@ class Server:
                 max_body_bytes=rest.max_body_bytes,
                 public_url=rest.public_url,
                 body_timeout_s=rest.body_timeout_s,
+                streams_per_session=rest.streams_per_session,
+                streams=rest.streams,
             ),
             self._ended.is_set,
         )
@@ -332,7 +335,7 @@ async def _open_gate(
         closing.push_async_callback(database.close)
         await check_key(database)
         me = _identity(settings, node_name)
-        recovered = await recover(database, node_name, me.address, home=me.home, dead_after_s=me.dead_after_s)
+        recovered = await recover(database, node_name, me.address, home=me.home, dead_after_s=me.rhythm.dead_after_s)
     except StoreUnavailable as error:
         if error.__cause__ is None:
             raise
@@ -355,6 +358,7 @@ async def _open_gate(
         incarnation=recovered.incarnation,
         session_policy=_policy(settings, node_name),
         lock_policy=_lock_policy(settings),
+        rhythm=me.rhythm,
     )
     if recovered.interrupted_claims:
         log.warning("operations of an earlier run were interrupted", operations=len(recovered.interrupted_claims))
@@ -371,7 +375,9 @@ async def _stop_node(database: Database, ledger: Ledger) -> None:
 def _identity(settings: Settings, node_name: str) -> NodeIdentity:
     node = settings.node
     home = f"{socket.gethostname()}:{settings.data}"
-    return NodeIdentity(node_name, node.address or settings.listen, home, node.heartbeat_s, node.dead_after_s)
+    return NodeIdentity(
+        node_name, node.address or settings.listen, home, NodeRhythm(node.heartbeat_s, node.dead_after_s)
+    )
 
 
 def _policy(settings: Settings, node_name: str) -> SessionPolicy:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from opensdm.core.database_url import check_database_url
 from opensdm.core.errors import InvalidRequest
+from opensdm.core.node import RHYTHM
 
 PREFIX = "OPENSDM_"
 FILE_NAME = "opensdm.toml"
@@ -47,10 +48,10 @@ class NodeSettings(Section):
         default=None, max_length=255, description="Where this node is, as shown to people; without it as `listen` says."
     )
     heartbeat_s: float = Field(
-        default=5.0, ge=0.1, le=60, description="Seconds between two signs of life in the database."
+        default=RHYTHM.heartbeat_s, ge=0.1, le=60, description="Seconds between two signs of life in the database."
     )
     dead_after_s: float = Field(
-        default=15.0,
+        default=RHYTHM.dead_after_s,
         ge=0.5,
         le=600,
         description="Seconds without one after which any other node ends what this one was doing. The same at every "
@@ -114,6 +115,12 @@ class RestSettings(Section):
     )
     body_timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="Seconds a whole request body may take to arrive."
+    )
+    streams_per_session: int = Field(
+        default=16, ge=1, le=10_000, description="Streams of events that one session may follow at the same time."
+    )
+    streams: int = Field(
+        default=1000, ge=1, le=100_000, description="Streams of events that this node has for all sessions together."
     )
     public_url: str | None = Field(
         default=None,

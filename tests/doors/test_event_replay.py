@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from opensdm.core.operations import VerifyLocks
 from tests.doors.conftest import Connect, Rest
 from tests.doors.wire import members, read
 from tests.gatehouse import House
@@ -54,3 +55,4 @@ async def test_replaying_gives_the_lock_that_is_shown(house: House, connect: Con
         events = members(await clients[0].get(f"{path}/lock/events?limitation=1000"), "lockEvents")
         assert replayed(events) == {name: shown.get(name) for name in FREE}
     assert len(events) > 2
+    assert (await house.do("admin", VerifyLocks())).differences == (), "our own replay finds the same"

@@ -12,6 +12,7 @@ from opensdm.doors.rest import requests, resources
 from opensdm.doors.rest.media import Medium
 from opensdm.doors.rest.routing import Call
 from opensdm.doors.rest.settings import RestSettings
+from opensdm.doors.rest.stream_places import StreamPlaces
 from opensdm.doors.rest.times import from_rfc3339, published, rfc3339
 from opensdm.gate import Caller
 from tests.gatehouse import House
@@ -28,6 +29,7 @@ def call_of(house: House, body: dict[str, Any]) -> Call:
         body=body,
         shape=resources.CONFIG_ELEMENT,
         medium=Medium.JSON,
+        streams=StreamPlaces(1, 1),
     )
 
 

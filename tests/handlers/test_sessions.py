@@ -5,8 +5,10 @@ import re
 import time
 
 import pytest
+from sqlalchemy import text
 
 from opensdm.core.errors import LoginFailed, NotLoggedIn, TooManyAttempts
+from opensdm.core.node import NodeRhythm
 from opensdm.core.operations import (
     DisableUser,
     KeepHouse,
@@ -184,3 +186,16 @@ async def test_keeping_house_counts_what_went(house: House) -> None:
     await fail(house, "alice", times=1, ago_s=3 * 24 * 3600)
     assert await house.gate.execute(house.system, KeepHouse()) == 3
     assert await house.gate.execute(house.system, KeepHouse()) == 0
+
+
+async def test_nodes_are_shown_live_by_the_rhythm_that_is_set(house: House) -> None:
+    """A node whose last heartbeat was a minute ago, which nobody has found dead yet."""
+
+    async def a_minute_ago(connection: Connection) -> None:
+        await connection.execute(text("UPDATE node SET heartbeat_us = heartbeat_us - 60000000"))
+
+    await house.database.transact(a_minute_ago)
+    for dead_after_s, live in ((15.0, False), (90.0, True)):
+        house.gate.rhythm = NodeRhythm(5.0, dead_after_s)
+        (node,) = (await house.do("admin", ShowServer())).nodes
+        assert node.live is live

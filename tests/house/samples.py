@@ -109,6 +109,7 @@ from opensdm.core.operations import (
     UnlockDevices,
     UnlockGroup,
     UpdateElement,
+    VerifyLocks,
 )
 from tests.gatehouse import PASSWORD, USERS
 from tests.house.ground import CONSOLE, NOBODY, Ground
@@ -183,6 +184,7 @@ SAMPLES: Mapping[str, Sample] = {
     "CheckLock": lambda g, u: CheckLock(device_id=g.device_id),
     "ListAsks": lambda g, u: ListAsks(),
     "FollowLockEvents": lambda g, u: FollowLockEvents(),
+    "VerifyLocks": lambda g, u: VerifyLocks(),
     "ExpireLeases": lambda g, u: ExpireLeases(),
     "ShowLock": lambda g, u: ShowLock(device_id=g.device_id),
     "ListLocks": lambda g, u: ListLocks(),

@@ -131,6 +131,6 @@ async def _member(pair: PostgresPair, data: Path, others: list[Member]) -> Membe
         await asyncio.to_thread(installation.init)
         for name in sorted({*USERS} - {"admin"}):
             adding = ("user", "add", name, "--group", "provisioners", *installation.place)
-            await asyncio.to_thread(lambda command=adding: done(*command, OPENSDM_PASSWORD=ADMIN_PASSWORD))
+            await asyncio.to_thread(done, *adding, OPENSDM_PASSWORD=ADMIN_PASSWORD)
     server = Server((str(OPENSDM),), data, data.parent / f"{data.name}.log", RHYTHM)
     return Member(data.name, server, links)

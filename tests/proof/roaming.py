@@ -6,8 +6,9 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import httpx2
 
@@ -15,7 +16,18 @@ from tests.doors import wire
 from tests.proof.cluster import USERS, Cluster, Member
 from tests.simulation.crash_estate import enrol
 from tests.simulation.crash_model import SUCCESS, Call, Kind, Violation
-from tests.simulation.crash_traffic import CONFIG, OWN, SAID, Client, Estate, Line, NoAnswer, Record, Sessions, answer_of
+from tests.simulation.crash_traffic import (
+    CONFIG,
+    OWN,
+    SAID,
+    Client,
+    Estate,
+    Line,
+    NoAnswer,
+    Record,
+    Sessions,
+    answer_of,
+)
 
 PASSWORD = "correct-horse-7"
 MIX = {"lock": 24, "unlock": 18, "override": 5, "show": 10, "stage": 10, "load": 4, "push": 8}
@@ -24,6 +36,8 @@ FREE_KINDS = ("stage", "load", "push")
 FAULTS_OF_OURS = ("INTERNAL_ERROR",)
 CALM_S = 0.05
 """How long a client that got no answer holds back."""
+PATIENCE_S = 2.5
+"""How long it waits for one: longer than any lock request of its own may."""
 
 
 @dataclass
@@ -35,6 +49,7 @@ class Counts:
     refused: int = 0
     unavailable: int = 0
     silent: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         return (
@@ -68,7 +83,7 @@ class Roamer(Client):
                     await self._one(kind, record)
                 except NoAnswer as silence:
                     self.counts.silent += silence.sent
-                    self._held_back_until[member.name] = time.monotonic() + self._rng.uniform(CALM_S, 1.0)
+                    self._held_back_until[member.name] = time.monotonic() + self._rng.uniform(CALM_S, 3.0)
                 await asyncio.sleep(self._rng.choice((0, 0, 0.002)))
         finally:
             for line in self._lines.values():
@@ -82,7 +97,7 @@ class Roamer(Client):
         member = self._rng.choice(ready)
         assert member.url is not None
         if member.url not in self._lines:
-            self._lines[member.url] = Line(member.url, self._token, may_hang=True)
+            self._lines[member.url] = Line(member.url, self._token, patience_s=PATIENCE_S)
         self._line = self._lines[member.url]
         return member
 
@@ -96,12 +111,13 @@ class Roamer(Client):
         if not known:
             raise Violation(f"{kind} of {self._user} was answered {reply.status_code}: {reply.text}")
         self.counts.refused += answer.code != SUCCESS
+        self.counts.codes[f"{kind} {answer.code}"] += 1
         record.calls.append(replace(call, ended=time.time(), answer=answer))
 
     def _locking(self, call: Call, kind: str, door: tuple[str, str]) -> tuple[Call, tuple[str, str], str, str, str]:
         call, door, method, path, body = super()._locking(call, kind, door)
         if kind == "lock" and door == OWN and self._rng.random() < 0.5:
-            body = json.dumps({**json.loads(body), "waitSeconds": self._rng.choice((0.2, 1, 3))})
+            body = json.dumps({**json.loads(body), "waitSeconds": 1})
         return call, door, method, path, body
 
     def _working(self, call: Call, kind: str, door: tuple[str, str]) -> tuple[Call, str, str, str | None]:
@@ -130,7 +146,7 @@ async def settle_in(cluster: Cluster) -> tuple[Estate, Mapping[str, str]]:
         for device in estate.reachable:
             for user in USERS:
                 element = wire.element("json", "realmConfig", id=realm_of(user))
-                await _done(line, f"{CONFIG}/deviceConfigs/ID{device}/configElements", element)
+                await _done(line, f"{CONFIG}/deviceConfigs/ID{device}/configElements/add", element)
             push = wire.simple("json", "deviceAction", type="SaveActivateConfig")
             await _done(line, f"{CONFIG}/devices/ID{device}/action", push)
     return estate, tokens

@@ -69,11 +69,14 @@ class Estate:
 
 
 class Line:
-    """One client's connection to one life of the server. One that `may_hang` may leave a request unanswered."""
+    """One client's connection to one life of the server, which answers within `ANSWER_S`.
 
-    def __init__(self, url: str, token: str | None = None, *, may_hang: bool = False) -> None:
-        self._may_hang = may_hang
-        self._http = httpx2.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False, verify=False)
+    With `patience_s` the client hangs up after that time, and nothing is wrong with it.
+    """
+
+    def __init__(self, url: str, token: str | None = None, *, patience_s: float | None = None) -> None:
+        self._may_hang = patience_s is not None
+        self._http = httpx2.AsyncClient(base_url=url, timeout=patience_s or ANSWER_S, trust_env=False, verify=False)
         self.token = token
 
     async def send(

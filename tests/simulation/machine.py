@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from opensdm.core.errors import SdmError
-from opensdm.core.lock import EventKind, OverrideMode
+from opensdm.core.lock import LockRow, OverrideMode
+from opensdm.core.lock_replay import Replay
 from opensdm.core.operations import (
     AddNetworkFunction,
     AssignDevice,
@@ -361,12 +362,14 @@ class LockMachine(RuleBasedStateMachine):
         house = self.stage.house
         for device_id, row in zip(self.ids, self.model, strict=True):
             listing = await house.gate.execute(house.local, ListLockEvents(device_id=device_id))
-            holder, epoch = None, 0
+            replay = Replay()
             for event in listing.items:
-                assert event.epoch >= epoch, "I4: an epoch fell"
-                assert event.kind is not EventKind.TAKEN or event.epoch > epoch, "I4: a grant kept an old epoch"
-                holder, epoch = event.holder_name, event.epoch
-            assert (holder, epoch) == (row.holder, row.epoch)
+                replay.add(event)
+            told = replay.locks.get(device_id, LockRow(device_id, ""))
+            assert (told.holder_name, told.epoch) == (row.holder, row.epoch)
+            view = await house.gate.execute(house.local, ShowLock(device_id=device_id))
+            replay.compare([view.row])
+            assert replay.finish() == ()
         locks = await house.gate.execute(house.local, ListLocks())
         assert {v.row.device_id for v in locks.items} >= {
             d for d, row in zip(self.ids, self.model, strict=True) if row.holder

@@ -99,7 +99,10 @@ def test_i2_promote_waits_for_all_foreign_work_and_then_takes_all() -> None:
 def test_a_dead_row_grants_nothing(row: PendingRow | None) -> None:
     rows = board(free(1), pending=(row,) if row else ())
     decision = decide(rows, Promote(77, taking(1)))
-    assert refused(decision).code is RefusalCode.DEVICE_BUSY and refused(decision).note and not decision.locks
+    assert isinstance(decision.answer, Refused) and decision.answer.code is RefusalCode.DEVICE_BUSY
+    assert decision.answer.note and not decision.locks
+    assert decision.cancelled == ((77,) if row else ()), "a row that is of no account does not stay"
+    assert [each.kind for each in decision.events] == [EventKind.GAVE_UP] * len(decision.cancelled)
 
 
 def test_what_became_of_a_row_that_is_gone_is_told() -> None:

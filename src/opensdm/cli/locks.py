@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from opensdm.cli.failures import CommandFailed
 from opensdm.cli.options import Data, Database, Json, quiet_logs, settings
 
 app = typer.Typer(help="Device locks.", no_args_is_help=True)
@@ -34,6 +35,39 @@ def list_locks(
         return
     columns = ["DEVICE", "ID", "HOLDER", "SINCE", "REASON", "DOOR", "IDLE", "RUNNING"]
     table(columns, [_row(each) for each in locks], "No device is locked.")
+
+
+@app.command()
+def verify(data: Data = None, database: Database = None, json: Json = False) -> None:
+    """Replay the events of all locks and compare what they say with the locks; exit code 1 where they differ."""
+    from opensdm.cli.console import LONG_TIMEOUT_S, ask
+    from opensdm.cli.output import as_json, table
+
+    quiet_logs()
+    found = ask(settings(data=data, database=database), "VerifyLocks", timeout_s=LONG_TIMEOUT_S)
+    differences = found["differences"]
+    if json:
+        as_json(found)
+    else:
+        sound = f"{found['locks']} locks are as their {found['events']} events say."
+        columns = ["DEVICE", "ID", "WHAT", "EVENTS SAY", "FOUND", "AT EVENT"]
+        table(columns, [_difference(each) for each in differences], sound)
+    if differences:
+        devices = len({each["device_id"] for each in differences})
+        raise CommandFailed(f"events and locks differ in {len(differences)} places, on {devices} devices")
+
+
+def _difference(each: dict[str, Any]) -> list[str]:
+    from opensdm.cli.output import instant
+
+    timed = each["what"].endswith("_us")
+    told, found = (instant(value) if timed else _word(value) for value in (each["told"], each["found"]))
+    what = each["what"].removesuffix("_us").removesuffix("_s").replace("_", " ")
+    return [each["device_name"], f"ID{each['device_id']}", what, told, found, _word(each["event_id"])]
+
+
+def _word(value: object) -> str:
+    return "-" if value is None else str(value)
 
 
 def _row(view: dict[str, Any]) -> list[str]:

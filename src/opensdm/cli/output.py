@@ -33,6 +33,13 @@ def utc(at_us: int | None) -> str:
     return datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def instant(at_us: int | None) -> str:
+    """The same to the microsecond, where two of one second are to be told apart."""
+    if at_us is None:
+        return "-"
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_us % 1_000_000:06}Z"
+
+
 def duration(seconds: int | None) -> str:
     """`3 h 5 min`; `-` for none."""
     if seconds is None:

@@ -138,5 +138,10 @@ class FollowLockEvents(Operation, rule=observe("device:lock:followed", Area.INVE
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifyLocks(Operation, rule=observe("device:lock:verified", Area.AUDIT)):
+    """Replays the events of all locks and compares what they say with the locks that are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExpireLeases(Operation, rule=Rule(Kind.MACHINERY, "device:lock:expired", None, Level.NONE)):
     """Ends leases that are due where nobody's request does it, so that their events come in time."""

@@ -58,9 +58,11 @@ def take_lock(board: Board, request: TakeLock) -> Decision:
 def promote(board: Board, request: Promote) -> Decision:
     """Promote(request): all of S, once no foreign work is left; the row goes with the grant."""
     take = request.take
-    row = _live(board, request.pending_id)
+    row = board.pending.get(request.pending_id)
     if row is None:
         return _gone(board, take)
+    if not _live(board, row):
+        return _without(board, row, _gone(board, take), take.actor)
     work = tuple(foreign_work(board, take.actor, take.devices, take.scope))
     if barred := _barred(board, take):
         refusal = Refused(RefusalCode.DEVICE_LOCKED, (*barred, *work))
@@ -95,14 +97,12 @@ def waiting(row: PendingRow, work: tuple[Blocker, ...]) -> Waiting:
 # ------------------------------------------------------------------------------------- the parts
 
 
-def _live(board: Board, pending_id: int) -> PendingRow | None:
-    row = board.pending.get(pending_id)
-    live = row is not None and row.deadline_us > board.now_us and row.incarnation in board.live_incarnations
-    return row if live else None
+def _live(board: Board, row: PendingRow) -> bool:
+    return row.deadline_us > board.now_us and row.incarnation in board.live_incarnations
 
 
 def _gone(board: Board, take: TakeLock) -> Decision:
-    """Its row went away under it: the owner released a device of it, lost one, or time passed."""
+    """Its row went away under it, or is of no account any more: a device was released or lost, or time passed."""
     if refusal := untold_loss(board, take.actor, take.devices):
         return Decision(refusal, told=told_by(refusal))
     barred = _barred(board, take)

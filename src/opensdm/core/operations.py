@@ -91,6 +91,7 @@ from opensdm.core.lock_operations import (
     UnlockDevice,
     UnlockDevices,
     UnlockGroup,
+    VerifyLocks,
 )
 from opensdm.core.operation import REGISTRY, Claim, Kind, Operation, Rule, Scope, observe
 
@@ -108,7 +109,7 @@ __all__ = [
     "RebaseChanges", "RestoreVersion", "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice",
     "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowNetworkFunction", "ShowPendingChanges",
     "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices",
-    "UnlockGroup", "UpdateElement",
+    "UnlockGroup", "UpdateElement", "VerifyLocks",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from opensdm.core.element import Element, Schema
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, LockPolicy, LockRequest
+from opensdm.core.node import NodeRhythm
 from opensdm.core.operations import Operation
 from opensdm.core.permit import Permit, Read, Verifier, Write
 from opensdm.core.store_ports import (
@@ -225,6 +226,9 @@ class Work(Protocol):
 
     @property
     def lock_policy(self) -> LockPolicy: ...
+    @property
+    def rhythm(self) -> NodeRhythm:
+        """By which nodes are found dead."""
 
     @property
     def actor(self) -> Actor:

@@ -12,6 +12,7 @@ from opensdm.core.identity import Session
 from opensdm.core.inventory import Category, Device, DeviceGroup, NetworkFunction, ParameterType
 from opensdm.core.inventory_operations import FunctionRow
 from opensdm.core.lock import Blocker, LockEvent, LostLock
+from opensdm.core.lock_replay import LockDifference
 from opensdm.core.operations import PushAction
 from opensdm.core.ports import AskRow, Capabilities, DeviceFacts, LockView, NodeRow
 from opensdm.core.rebase import Clash
@@ -154,6 +155,15 @@ class LockEventsReply:
 
     events: tuple[LockEvent, ...]
     last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocksVerified:
+    """So many locks were compared with what so many events say, at one moment; by device, where they part."""
+
+    locks: int
+    events: int
+    differences: tuple[LockDifference, ...]
 
 
 Asks = Listing[AskRow]

@@ -15,7 +15,7 @@ from opensdm.core.audit import AuditEntry
 from opensdm.core.element import Element, Schema
 from opensdm.core.identity import Area, Level, User
 from opensdm.core.inventory import Credentials, Device, DeviceGroup, NetworkFunction
-from opensdm.core.lock import LockEvent, LockRow
+from opensdm.core.lock import LockEvent, LockRow, PendingRow
 from opensdm.core.staging import ChangeSet, Configuration, PendingChange
 from opensdm.core.task import Progress, Task, TaskState
 from opensdm.core.validation import Key
@@ -333,6 +333,12 @@ class LockStore(Protocol):
     async def last_event(self) -> int:
         """The id of the newest event; 0 when there is none."""
 
+    async def rows_after(self, device_id: int, limit: int) -> list[LockRow]:
+        """The locks of all devices, held or free, by device id."""
+
+    async def waiting_requests(self) -> list[PendingRow]:
+        """Those that still bar others, oldest first."""
+
     async def asks(self, user_id: int) -> list[AskRow]:
         """Those on locks of this user, and this user's own; oldest first."""
 
@@ -354,7 +360,8 @@ class AuditStore(Protocol):
 class NodeStore(Protocol):
     """Server nodes, for the server's own state page."""
 
-    async def nodes(self) -> list[NodeRow]: ...
+    async def nodes(self, dead_after_s: float) -> list[NodeRow]:
+        """A node that did not beat for so long is not live, whatever its row says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,16 @@ class NotOffered(TransportError):
     code = "NOT_OFFERED"
 
 
+class TooManyStreams(e.SdmError):
+    """The session follows as many streams of events as one may; the setting `rest.streams_per_session`."""
+
+    code = "TOO_MANY_STREAMS"
+
+
+class StreamsTaken(TooManyStreams):
+    """All streams of events that this server has are taken; the setting `rest.streams`."""
+
+
 INTERNAL_ERROR = "INTERNAL_ERROR"
 """The code of what is a bug of ours; it has no class, since nothing raises it on purpose."""
 
@@ -94,6 +104,8 @@ TABLE: dict[type[e.SdmError], Row] = {
     e.TooManyAttempts: Row(
         HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=60, soap_admin=True
     ),
+    TooManyStreams: Row(HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=30),
+    StreamsTaken: Row(HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=30),
     e.Forbidden: Row(_DENIED, _DENIED, device_lock=HTTPStatus.UNAUTHORIZED, soap_admin=True),
     e.NotFound: Row(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_FOUND),
     e.Conflict: Row(_BAD, _CONFLICT, soap_server=True),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import falcon.asgi
@@ -54,6 +57,59 @@ def check_coding(req: falcon.asgi.Request) -> None:
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body has more than {max_bytes} bytes, which is the most that is read", maxBytes=max_bytes)
+
+
+# ------------------------------------------------------------------------------ who is still there
+
+
+class Presence:
+    """Of one client, as long as its request is worked on: when it hangs up, that is cancelled.
+
+    What is to be done in spite of it is the gate's to say.
+    """
+
+    __slots__ = ("_task", "left")
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self.left = False
+
+    def hang_up(self) -> None:
+        """Called when the connection is lost before the answer is complete."""
+        if self._task is not None:
+            self.left = True
+            self._task.cancel()
+
+    def answered(self) -> None:
+        self._task = None
+
+
+HANG_UP = "opensdm.hang_up"
+"""Where the scope of a request has what the listener calls when the connection is lost before the answer is sent."""
+_PRESENCE = "opensdm.presence"
+
+
+def leave_with_client(req: falcon.asgi.Request) -> Presence:
+    """From now on this request ends with a CancelledError when its client hangs up, as a stream is to."""
+    presence = req.scope[_PRESENCE] = Presence()
+    req.scope[HANG_UP] = presence.hang_up
+    return presence
+
+
+@contextmanager
+def while_client_is_there(req: falcon.asgi.Request) -> Iterator[None]:
+    """What is done inside ends with a CancelledError when the client hangs up."""
+    presence = leave_with_client(req)
+    try:
+        yield
+    finally:
+        presence.answered()
+
+
+def has_left(scope: Mapping[str, Any]) -> bool:
+    """Whether a CancelledError is of nobody's interest any more: the client of this request hung up."""
+    presence = scope.get(_PRESENCE)
+    return isinstance(presence, Presence) and presence.left
 
 
 # ---------------------------------------------------------------------------------------- who asks

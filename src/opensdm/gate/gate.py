@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -42,6 +42,7 @@ from opensdm.core.lock import (
     TakeLock,
     Waiting,
 )
+from opensdm.core.node import RHYTHM, NodeRhythm
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.ports import DriverRegistry, Effect, Passwords, SessionRow, Transaction, Work
 from opensdm.core.results import TaskStarted
@@ -53,6 +54,7 @@ from opensdm.gate.policy import advise, refusal, require
 from opensdm.gate.run import Caller, Principal, Run, nobody, own_session
 from opensdm.gate.seal import Seal
 from opensdm.gate.turns import Turns
+from opensdm.gate.under_way import UnderWay
 from opensdm.gate.waiting import Patience
 from opensdm.gate.work import GateWork, target_of
 from opensdm.gate.writer import Writer
@@ -83,6 +85,7 @@ class Gate:
         incarnation: int,
         session_policy: SessionPolicy,
         lock_policy: LockPolicy | None = None,
+        rhythm: NodeRhythm = RHYTHM,
     ) -> None:
         self.ledger = ledger
         self.reader = reader
@@ -91,10 +94,11 @@ class Gate:
         self.incarnation = incarnation
         self.session_policy = session_policy
         self.lock_policy = lock_policy or LockPolicy()
+        self.rhythm = rhythm
         self._handlers = handlers
         self._writer = Writer(ledger)
         self.seal = Seal(self._writer, incarnation)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = UnderWay()
         self._turns = Turns(ledger, self._writer, self._submit)
         self._watch = EventWatch(ledger, reader)
 
@@ -113,18 +117,13 @@ class Gate:
         patience = Patience()
         if operation.rule.kind in _READING:
             return await self._pass(caller, operation, patience, parent)
-        task = self._begin(self._pass(caller, operation, patience, parent), operation.name)
+        task = self._tasks.begin(self._pass(caller, operation, patience, parent), operation.name)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             patience.hang_up()
+            self._tasks.leave(task)
             raise
-
-    def _begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def events_since(self, after: int) -> None:
         """Return once there are lock events after this one, of any node. Waits for ever: bound it."""
@@ -236,7 +235,7 @@ class Gate:
         await self._open_task(run, run.claim, run.task_id)
         if not getattr(run.operation, "as_task", False):
             return await self._under_claim(run)
-        _ = self._begin(self._unattended(run), run.task_id)
+        _ = self._tasks.begin(self._unattended(run), run.task_id)
         return TaskStarted(run.task_id, run.operation.name, min(run.claim.tickets))
 
     async def _under_claim(self, run: Run) -> Any:
@@ -357,7 +356,7 @@ class Gate:
             return await self._turns.lock(run, request, answer, until, standing)
         if isinstance(answer, Overridden) and answer.waiting is not None and isinstance(request, TakeAway):
             later = replace(run, patience=Patience())
-            _ = self._begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
+            _ = self._tasks.begin(self._turns.transfer(later, request, answer.waiting, until, standing), "transfer")
         return answer
 
     async def _submit(self, run: Run, submission: Submission) -> Receipt:

@@ -12,12 +12,15 @@ import contextlib
 import time
 
 import structlog
+from prometheus_client import Gauge
 
 from opensdm.core.errors import SdmError
 from opensdm.core.lock import Promote, Queued, StartClaim, Waiting
 from opensdm.core.submission import LedgerPort
 
 log = structlog.get_logger("opensdm.gate")
+
+WAITING = Gauge("opensdm_waiting_requests", "Requests that wait on this node for a device")
 
 LOOK_EVERY_S = 0.2
 LOOK_PAUSE_S = 0.005
@@ -61,6 +64,7 @@ class Waits:
         if not self._open_to(patience):
             return False
         self._waiting[patience] = request
+        WAITING.inc()
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="waiting requests")
         try:
@@ -70,6 +74,7 @@ class Waits:
             return False
         finally:
             del self._waiting[patience]
+            WAITING.dec()
             if not self._waiting and self._looking is not None:
                 self._looking.cancel()
                 self._looking = None

@@ -13,6 +13,7 @@ from opensdm.core.errors import HouseRuleBroken, NotFound, SdmError
 from opensdm.core.identity import Session, SessionPolicy
 from opensdm.core.inventory import Credentials
 from opensdm.core.lock import Actor, Answer, ClaimRow, Expire, Fence, LockPolicy, LockRequest, Refused
+from opensdm.core.node import NodeRhythm
 from opensdm.core.operations import Claim, Kind, Operation, Scope
 from opensdm.core.permit import Permit, Read, Write
 from opensdm.core.ports import Capabilities, DeviceConnection, Effect, Packed, Page, Passwords, Transaction
@@ -73,6 +74,10 @@ class GateWork:
     @property
     def lock_policy(self) -> LockPolicy:
         return self._gate.lock_policy
+
+    @property
+    def rhythm(self) -> NodeRhythm:
+        return self._gate.rhythm
 
     @property
     def actor(self) -> Actor:

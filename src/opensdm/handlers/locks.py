@@ -24,6 +24,7 @@ from opensdm.core.lock import (
     TakeLock,
     Waiting,
 )
+from opensdm.core.lock_replay import Replay
 from opensdm.core.operations import (
     AskForLock,
     CheckLock,
@@ -41,9 +42,18 @@ from opensdm.core.operations import (
     UnlockDevice,
     UnlockDevices,
     UnlockGroup,
+    VerifyLocks,
 )
 from opensdm.core.ports import AskRow, LockView, Page, Transaction, Work
-from opensdm.core.results import AskReply, CheckReply, Listing, LockEventsReply, LockReply, OverrideReply
+from opensdm.core.results import (
+    AskReply,
+    CheckReply,
+    Listing,
+    LockEventsReply,
+    LockReply,
+    LocksVerified,
+    OverrideReply,
+)
 
 SECOND_US = 1_000_000
 MAX_DEVICES = 1000
@@ -167,6 +177,25 @@ async def follow_lock_events(operation: FollowLockEvents, work: Work) -> LockEve
     return LockEventsReply(tuple(events), last_id)
 
 
+async def verify_locks(operation: VerifyLocks, work: Work) -> LocksVerified:
+    """All in one read transaction, so that events and locks are of the same moment."""
+    return await work.read(_verified)
+
+
+async def _verified(tx: Transaction) -> LocksVerified:
+    replay = Replay(tuple(await tx.locks.waiting_requests()))
+    top, last = await tx.locks.last_event(), 0
+    while last < top:
+        events, last = await tx.locks.events_after(last, top, None, MAX_EVENTS)
+        for each in events:
+            replay.add(each)
+    count, last_device = 0, 0
+    while rows := await tx.locks.rows_after(last_device, MAX_EVENTS):
+        replay.compare(rows)
+        count, last_device = count + len(rows), rows[-1].device_id
+    return LocksVerified(count, replay.events, replay.finish())
+
+
 async def expire_leases(operation: ExpireLeases, work: Work) -> int:
     """Answers how many devices were looked at."""
     due = await work.read(lambda tx: tx.locks.due_leases())
@@ -257,6 +286,7 @@ HANDLERS_HERE = {
     CheckLock: check_lock,
     ListAsks: list_asks,
     FollowLockEvents: follow_lock_events,
+    VerifyLocks: verify_locks,
     ExpireLeases: expire_leases,
     ShowLock: show_lock,
     ListLocks: list_locks,

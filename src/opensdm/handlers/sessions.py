@@ -96,7 +96,7 @@ async def show_session(operation: ShowSession, work: Work) -> SessionShown:
 
 
 async def show_server(operation: ShowServer, work: Work) -> ServerShown:
-    return ServerShown(tuple(await work.read(lambda tx: tx.nodes.nodes())))
+    return ServerShown(tuple(await work.read(lambda tx: tx.nodes.nodes(work.rhythm.dead_after_s))))
 
 
 async def keep_house(operation: KeepHouse, work: Work) -> int:

@@ -62,7 +62,7 @@ class Database(Protocol):
         """
 
     async def query(self, work: Work[T]) -> T:
-        """Run work in one read-only transaction that sees everything committed before it began."""
+        """Run work in one read-only transaction: all of it sees one moment, with everything committed before it."""
 
     async def clock(self, connection: Connection) -> int:
         """The database's clock, now, in microseconds."""

@@ -15,6 +15,7 @@ from opensdm.stores.tables import user_account
 
 SESSIONS_KEPT_US = 7 * 24 * 3600 * SECOND_US
 CLAIMS_KEPT_US = 24 * 3600 * SECOND_US
+REQUESTS_KEPT_US = 3600 * SECOND_US
 FAILURES_KEPT_US = 24 * 3600 * SECOND_US
 TASKS_KEPT_US = 30 * 24 * 3600 * SECOND_US
 ROWS_AT_ONCE = 2000
@@ -219,7 +220,11 @@ _OLD_TASKS = """
      ORDER BY t.started_us, t.task_id LIMIT :rows
 """
 """Ended, or left by a server that is gone."""
+_OLD_REQUESTS = "SELECT pending_id FROM lock_pending WHERE deadline_us < :before_us ORDER BY pending_id LIMIT :rows"
+"""Of those who could not give up, since the database was away at that moment; they bar nobody since their deadline."""
 _EXPIRE = (
+    (text(f"DELETE FROM lock_pending_device WHERE pending_id IN ({_OLD_REQUESTS})"), REQUESTS_KEPT_US),  # noqa: S608
+    (text(f"DELETE FROM lock_pending WHERE pending_id IN ({_OLD_REQUESTS})"), REQUESTS_KEPT_US),  # noqa: S608
     (
         text(
             """

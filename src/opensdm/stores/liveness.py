@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from opensdm.core.errors import StoreUnavailable
+from opensdm.core.node import RHYTHM, NodeRhythm
 from opensdm.stores.database import Database
 from opensdm.stores.ledger import Ledger
-from opensdm.stores.nodes import DEAD_AFTER_S, HEARTBEAT_S
 from opensdm.stores.recovery import beat, recover, recover_peers
 
 log = structlog.get_logger("opensdm.node")
@@ -24,13 +24,12 @@ RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
-    """Who a node is, and the rhythm it keeps. Nodes of one database share `dead_after_s`."""
+    """Who a node is, and the rhythm it keeps."""
 
     node_name: str
     address: str
     home: str = ""
-    heartbeat_s: float = HEARTBEAT_S
-    dead_after_s: float = DEAD_AFTER_S
+    rhythm: NodeRhythm = RHYTHM
 
 
 class Liveness:
@@ -68,7 +67,8 @@ class Liveness:
 
     async def _pause(self) -> None:
         """Until the next heartbeat is due, or somebody found this incarnation dead."""
-        due_s = self._identity.heartbeat_s if self.away is None else min(RETRY_S, self._identity.heartbeat_s)
+        beat_s = self._identity.rhythm.heartbeat_s
+        due_s = beat_s if self.away is None else min(RETRY_S, beat_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(due_s):
                 await self._ledger.ended.wait()
@@ -76,13 +76,13 @@ class Liveness:
 
     async def _turn(self) -> StoreUnavailable | None:
         incarnation, began_s = self._ledger.incarnation, time.monotonic()
-        found = await beat(self._database, incarnation, self._identity.dead_after_s)
+        found = await beat(self._database, incarnation, self._identity.rhythm.dead_after_s)
         if not found.alive:
             return await self._begin_anew(incarnation)
         self._ledger.ended.clear()
         self._vouch(began_s)
-        if found.dead_peers and began_s - self._since_s >= self._identity.dead_after_s:
-            for peer in await recover_peers(self._database, incarnation, self._identity.dead_after_s):
+        if found.dead_peers and began_s - self._since_s >= self._identity.rhythm.dead_after_s:
+            for peer in await recover_peers(self._database, incarnation, self._identity.rhythm.dead_after_s):
                 log.warning("a node was declared dead", incarnation=peer)
         return None
 
@@ -91,7 +91,7 @@ class Liveness:
 
         An embedded database has one server, which may believe its file whether or not that can be written.
         """
-        dead_after_s = self._identity.dead_after_s
+        dead_after_s = self._identity.rhythm.dead_after_s
         if began_s - self._last_s > dead_after_s:
             self._since_s = began_s
         self._last_s = began_s
@@ -107,7 +107,7 @@ class Liveness:
         me, began_s = self._identity, time.monotonic()
         try:
             recovered = await recover(
-                self._database, me.node_name, me.address, home=me.home, alone=False, dead_after_s=me.dead_after_s
+                self._database, me.node_name, me.address, home=me.home, alone=False, dead_after_s=me.rhythm.dead_after_s
             )
         except StoreUnavailable as error:
             if error.__cause__ is not None:

@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, bindparam, text
 
 from opensdm.core.errors import NotFound
 from opensdm.core.inventory import wire_id
-from opensdm.core.lock import EventKind, LockEvent, LockRow, LockScope
+from opensdm.core.lock import EventKind, LockEvent, LockRow, LockScope, PendingRow
 from opensdm.core.ports import AskRow, LockView, Page, RunningWork, WaitingRequest
 from opensdm.stores.identity import LIVE
 from opensdm.stores.repository import SECOND_US, Repository, parts, sliced
@@ -95,6 +95,27 @@ _WAITING = text(
      ORDER BY p.pending_id
     """
 ).bindparams(bindparam("devices", expanding=True))
+_ROWS_AFTER = text(
+    """
+    SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, h.user_name AS holder_name, l.since_us, l.door,
+           l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only, d.platform
+      FROM device_lock l
+      JOIN device d ON d.device_id = l.device_id
+      LEFT JOIN user_account h ON h.user_id = l.holder_id
+     WHERE l.device_id > :device_id ORDER BY l.device_id LIMIT :rows
+    """
+)
+_REQUESTS = text(
+    """
+    SELECT t.device_id, p.pending_id, p.owner_id, u.user_name, p.since_us, p.deadline_us, p.session_id, p.scope,
+           p.incarnation, p.request_id
+      FROM lock_pending p
+      JOIN lock_pending_device t ON t.pending_id = p.pending_id
+      JOIN user_account u ON u.user_id = p.owner_id
+     WHERE p.deadline_us > :now_us
+     ORDER BY p.pending_id
+    """
+)
 _ASK = """
     SELECT a.device_id, d.device_name, a.asker_id, u.user_name AS asker_name, l.holder_id, a.message, a.at_us, a.epoch
       FROM lock_ask a
@@ -158,6 +179,16 @@ class SqlLocks(Repository):
 
     async def last_event(self) -> int:
         return int(await self._connection.scalar(_LAST_EVENT))
+
+    async def rows_after(self, device_id: int, limit: int) -> list[LockRow]:
+        values = {"device_id": device_id, "rows": limit}
+        return [lock_row(row) for row in await self._connection.execute(_ROWS_AFTER, values)]
+
+    async def waiting_requests(self) -> list[PendingRow]:
+        found: dict[int, list[Any]] = {}
+        for row in await self._connection.execute(_REQUESTS, self._values()):
+            found.setdefault(row.pending_id, []).append(row)
+        return [_pending(rows) for rows in found.values()]
 
     async def asks(self, user_id: int) -> list[AskRow]:
         return [_ask(row) for row in await self._connection.execute(_ASKS_OF, {"user_id": user_id})]
@@ -233,6 +264,14 @@ def _work(row: Any) -> RunningWork:
 
 def _request(row: Any) -> WaitingRequest:
     return WaitingRequest(row.user_name, row.since_us, row.deadline_us)
+
+
+def _pending(rows: Sequence[Any]) -> PendingRow:
+    first = rows[0]
+    return PendingRow(
+        first.pending_id, first.owner_id, first.user_name, frozenset(row.device_id for row in rows), first.deadline_us,
+        first.since_us, first.session_id, LockScope(first.scope), first.incarnation, first.request_id,
+    )  # fmt: skip
 
 
 def _event(row: Any) -> LockEvent:

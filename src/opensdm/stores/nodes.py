@@ -14,10 +14,6 @@ from opensdm.stores.repository import SECOND_US, Repository
 if TYPE_CHECKING:
     from opensdm.stores.database import Connection
 
-HEARTBEAT_S = 5.0
-DEAD_AFTER_S = 15.0
-"""A node that did not beat for this long is not live, whatever its row says."""
-
 _NODES = text(
     """
     SELECT n.node_name, n.incarnation, n.address, n.started_us, n.heartbeat_us, n.heartbeats, n.live
@@ -45,8 +41,8 @@ async def hold_incarnation(connection: Connection, dialect: str, incarnation: in
 class SqlNodes(Repository):
     """Implements `NodeStore`."""
 
-    async def nodes(self) -> list[NodeRow]:
-        oldest_us = self._now_us - round(DEAD_AFTER_S * SECOND_US)
+    async def nodes(self, dead_after_s: float) -> list[NodeRow]:
+        oldest_us = self._now_us - round(dead_after_s * SECOND_US)
         return [
             NodeRow(
                 row.node_name, row.incarnation, row.address, row.started_us, row.heartbeat_us, row.heartbeats,

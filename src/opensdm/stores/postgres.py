@@ -39,7 +39,9 @@ class PostgresDatabase:
         self.secrets = secrets
         self._dialer = Dialer(url)
         self._writer = self._engine(WRITERS, default_transaction_read_only="off")
-        self._reader = self._engine(READERS, default_transaction_read_only="on")
+        self._reader = self._engine(
+            READERS, default_transaction_read_only="on", default_transaction_isolation="repeatable read"
+        )
 
     async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
         done = await self._run(self._writer, work, within_s or SILENCE_S)

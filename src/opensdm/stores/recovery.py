@@ -17,6 +17,7 @@ from opensdm.core.audit import SUCCESS
 from opensdm.core.errors import StoreUnavailable
 from opensdm.core.identity import SYSTEM_USER_ID, SYSTEM_USER_NAME
 from opensdm.core.lock import Interrupt, decide
+from opensdm.core.node import RHYTHM
 from opensdm.core.submission import AuditDraft
 from opensdm.stores import statements
 from opensdm.stores.audit_rows import audit_row
@@ -38,7 +39,7 @@ from opensdm.stores.node_statements import (
     STOP_NODE,
     UNKNOWN_CLAIMS,
 )
-from opensdm.stores.nodes import DEAD_AFTER_S, hold_incarnation
+from opensdm.stores.nodes import hold_incarnation
 from opensdm.stores.repository import SECOND_US
 
 
@@ -65,7 +66,7 @@ async def recover(
     *,
     home: str = "",
     alone: bool = True,
-    dead_after_s: float = DEAD_AFTER_S,
+    dead_after_s: float = RHYTHM.dead_after_s,
 ) -> Recovered:
     """Start a new incarnation of this node, and end its former ones and every node whose heartbeat is past.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from opensdm.core.audit import AUDIT_FILTERS
@@ -20,7 +23,7 @@ from opensdm.core.lock import (
     TakeAway,
     TakeLock,
 )
-from opensdm.core.ports import Page
+from opensdm.core.ports import Page, Transaction
 from opensdm.core.submission import AuditDraft
 from opensdm.testing.store import SECOND_US, OpenStore, actor
 
@@ -138,6 +141,19 @@ class LockContract:
         await store.decide(EndClaim(answer.claim.claim_id), device_id)
         assert await store.write(lambda tx: tx.identity.expire_rows()) == 2, "the claim and its device"
 
+    async def test_waiting_requests_that_nobody_gave_up_expire(self, store: OpenStore) -> None:
+        alice, bob = await store.add_user("alice"), await store.add_user("bob")
+        device_id = (await store.add_device("edge-a", "192.0.2.1")).device_id
+        await store.decide(
+            Admit(actor(bob), NOBODY, 0, "PushChanges", store.ledger.incarnation, exclusive=True), device_id
+        )
+        await store.decide(TakeLock(actor(alice), NOBODY, wait_us=60 * SECOND_US), device_id)
+        store.ahead_s = 3600
+        assert await store.write(lambda tx: tx.identity.expire_rows()) == 0
+        store.ahead_s = 3700
+        assert await store.write(lambda tx: tx.identity.expire_rows()) == 2, "the request and its device"
+        assert await store.rows("SELECT * FROM lock_pending") == []
+
     async def test_events_tell_the_history_of_one_device(self, store: OpenStore) -> None:
         alice, bob = await store.add_user("alice"), await store.add_user("bob")
         device_id = (await store.add_device("edge-a", "192.0.2.1")).device_id
@@ -154,6 +170,35 @@ class LockContract:
         assert [(e.actor_name, e.reason) for e in events[:2]] == [("alice", "work"), ("bob", "emergency")]
         page, total = await store.read(lambda tx: tx.locks.events(device_id, Page(1, 2)))
         assert (page, total) == (events[1:3], 4)
+
+    async def test_one_read_sees_locks_events_and_requests_of_one_moment(self, store: OpenStore) -> None:
+        alice, bob = await store.add_user("alice"), await store.add_user("bob")
+        first = (await store.add_device("edge-a", "192.0.2.1")).device_id
+        second = (await store.add_device("edge-b", "192.0.2.2")).device_id
+        admit = Admit(actor(bob), NOBODY, 0, "PushChanges", store.ledger.incarnation, exclusive=True)
+        assert isinstance(await store.decide(admit, first), Admitted)
+        await store.decide(TakeLock(actor(alice), NOBODY, wait_us=60 * SECOND_US), first, second)
+        late = TakeLock(actor(alice), NOBODY, "late")
+
+        async def look(tx: Transaction) -> tuple[Any, ...]:
+            rows = await tx.locks.rows_after(0, 10)
+            meanwhile = asyncio.run_coroutine_threadsafe(store.decide(late, second), loop)
+            if store.database.dialect == "sqlite":
+                meanwhile.result(30)  # this is a thread of the database's
+            else:
+                await asyncio.wrap_future(meanwhile)
+            return rows, await tx.locks.waiting_requests(), await tx.locks.last_event()
+
+        loop = asyncio.get_running_loop()
+        (free, other), (waiting,), last = await store.read(look)
+        assert (free.device_id, free.held, other.device_id, other.held) == (first, False, second, False)
+        assert (waiting.owner_name, waiting.devices) == ("alice", frozenset((first, second)))
+        assert last == 2, "both devices are waited for, and nothing else has happened yet"
+        assert [row.held for row in await store.read(lambda tx: tx.locks.rows_after(first, 10))] == [True]
+        assert await store.read(lambda tx: tx.locks.last_event()) == 3
+        assert [row.device_id for row in await store.read(lambda tx: tx.locks.rows_after(0, 1))] == [first]
+        store.ahead_s = 61
+        assert await store.read(lambda tx: tx.locks.waiting_requests()) == [], "one that waited too long bars nobody"
 
     async def test_standing_of_sessions(self, store: OpenStore) -> None:
         alice = await store.add_user("alice")
@@ -208,8 +253,9 @@ class LockContract:
         assert await between(at_us + 1, None) == await between(None, at_us) == 0
 
     async def test_nodes_are_live_while_they_beat(self, store: OpenStore) -> None:
-        (node,) = await store.read(lambda tx: tx.nodes.nodes())
+        (node,) = await store.read(lambda tx: tx.nodes.nodes(15))
         assert (node.node_name, node.incarnation, node.live) == ("node-1", store.ledger.incarnation, True)
         assert node.started_us == node.heartbeat_us
         store.ahead_s = 60
-        assert [n.live for n in await store.read(lambda tx: tx.nodes.nodes())] == [False]
+        assert [n.live for n in await store.read(lambda tx: tx.nodes.nodes(15))] == [False]
+        assert [n.live for n in await store.read(lambda tx: tx.nodes.nodes(90))] == [True], "as the setting says"

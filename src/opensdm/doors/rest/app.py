@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import falcon
@@ -12,7 +14,16 @@ import structlog
 
 from opensdm.core.errors import HouseRuleBroken, InvalidRequest, NotFound, SdmError
 from opensdm.doors.errors import MethodNotAllowed, NotAcceptable, TransportError
-from opensdm.doors.http import base_of, check_site, read_body, request_id, token_of
+from opensdm.doors.http import (
+    base_of,
+    check_site,
+    has_left,
+    leave_with_client,
+    read_body,
+    request_id,
+    token_of,
+    while_client_is_there,
+)
 from opensdm.doors.rest import (
     admin,
     audit,
@@ -37,6 +48,7 @@ from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_m
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
 from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find, never
 from opensdm.doors.rest.settings import RestSettings
+from opensdm.doors.rest.stream_places import StreamPlaces
 from opensdm.gate import Caller, Gate
 
 __all__ = ["ENDPOINTS", "RestSettings", "build_app"]
@@ -84,13 +96,20 @@ def build_app(gate: Gate, settings: RestSettings | None = None, stopping: Callab
 class _PromptApp(App):
     """Falcon waits for the first piece of every body before anything of ours runs, and without a limit.
 
-    Here it is told at once that there may be a body; whoever reads it does so in the time it has.
+    Here it is told at once that there may be a body; whoever reads it does so in the time it has. A request whose
+    client has hung up ends without a word.
     """
 
     async def __call__(  # type: ignore[override]
         self, scope: dict[str, Any], receive: Receive, send: Any
     ) -> None:
-        await super().__call__(scope, _without_waiting(receive) if scope["type"] == "http" else receive, send)
+        try:
+            await super().__call__(scope, _without_waiting(receive) if scope["type"] == "http" else receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not has_left(scope):
+                raise
+            task.uncancel()
 
 
 def _without_waiting(receive: Receive) -> Receive:
@@ -126,6 +145,7 @@ class _Door:
         self.gate = gate
         self.settings = settings
         self.stopping = stopping
+        self.streams = StreamPlaces(settings.streams_per_session, settings.streams)
 
     # ---------------------------------------------------------------------------------- serving
 
@@ -144,7 +164,11 @@ class _Door:
         exchange.endpoint = endpoint = _endpoint(methods, req.method, exchange.version)
         self._check_accept(req, exchange)
         call = await self._call(req, exchange, endpoint, path)
-        await self._write(resp, await endpoint.answer(call), exchange)
+        with while_client_is_there(req) if endpoint.changes else nullcontext():
+            reply = await endpoint.answer(call)
+        if reply.events is not None:
+            leave_with_client(req)
+        await self._write(resp, reply, exchange)
 
     async def _call(
         self, req: falcon.asgi.Request, exchange: Exchange, endpoint: Endpoint, path: Mapping[str, str]
@@ -168,6 +192,7 @@ class _Door:
             body=values,
             shape=endpoint.body,
             medium=exchange.sent or exchange.medium,
+            streams=self.streams,
             epoch=_epoch(req, values) if own else None,
             minimal=own and _MINIMAL.search(req.get_header("Prefer") or "") is not None,
             secure=self._secure(req),

@@ -128,6 +128,22 @@ LOCK_EVENT = Shape(
 )
 LOCK_EVENTS = Shape("lockEvents", *LATER_PAGE, Members("lockEvents", LOCK_EVENT, nested="lockEvent"))
 
+LOCK_DIFFERENCE = Shape(
+    "lockDifference",
+    Text("deviceId"),
+    Text("deviceName"),
+    Text("what"),
+    Text("events"),
+    Text("state"),
+    Int("eventId"),
+)
+LOCKS_VERIFIED = Shape(
+    "locksVerified",
+    Int("locks"),
+    Int("events"),
+    ListOf("differences", LOCK_DIFFERENCE, nested="lockDifference"),
+)
+
 AUDIT_ENTRY = Shape(
     "auditEntry",
     Int("id"),

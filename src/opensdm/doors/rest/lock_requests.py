@@ -23,9 +23,10 @@ from opensdm.core.operations import (
     LockDevices,
     UnlockDevice,
     UnlockDevices,
+    VerifyLocks,
 )
 from opensdm.core.ports import AskRow
-from opensdm.core.results import AskReply, CheckReply, Listing, LockEventsReply, LockReply
+from opensdm.core.results import AskReply, CheckReply, Listing, LockEventsReply, LockReply, LocksVerified
 from opensdm.doors.rest import extensions, replies, requests
 from opensdm.doors.rest.fields import Form
 from opensdm.doors.rest.inventory import DEVICES
@@ -33,7 +34,7 @@ from opensdm.doors.rest.locks import LOCK, LOCKS, UNLOCK, locks_as_committed
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import number
 from opensdm.doors.rest.routing import Call, Endpoint, Reply, number_of
-from opensdm.doors.rest.streams import EVENT_STREAM, streamed
+from opensdm.doors.rest.streams import EVENT_STREAM, stream
 
 AT_ONCE = 16
 """Devices of one call that are locked at the same time, where each is a request of its own."""
@@ -118,6 +119,14 @@ async def list_asks(call: Call) -> Reply:
     return Reply.of(extensions.LOCK_ASKS, {"lockAsks": [replies.lock_ask(each) for each in found.items]})
 
 
+async def verify_locks(call: Call) -> Reply:
+    """What is found differing is an answer, not a failure: the caller looks at `differences`."""
+    found: LocksVerified = await call.execute(VerifyLocks())
+    differences = [replies.lock_difference(each) for each in found.differences]
+    wire = {"locks": found.locks, "events": found.events, "differences": differences}
+    return Reply.of(extensions.LOCKS_VERIFIED, wire)
+
+
 # ------------------------------------------------------------------------------------------ events
 
 
@@ -139,7 +148,7 @@ async def follow_events(call: Call) -> Reply:
         return following
 
     ready = SSEvent(event="ready", event_id=str(first.last_id) if not first.events else None, json={}, retry=2000)
-    return Reply.stream(streamed(call, first, lambda found: map(_event, found.events), look, opening=(ready,)))
+    return stream(call, first, lambda found: map(_event, found.events), look, opening=(ready,))
 
 
 def _event(event: LockEvent) -> SSEvent:
@@ -165,6 +174,7 @@ ENDPOINTS = (
         "GET", LOCKS + "/events", follow_events, query=frozenset({"after", "deviceId"}), since=OWN_VERSION,
         offers=(EVENT_STREAM,),
     ),
+    Endpoint("GET", LOCKS + "/verify", verify_locks, since=OWN_VERSION),
     Endpoint("GET", "/inventory/asks", list_asks, since=OWN_VERSION),
     Endpoint("POST", _DEVICE + "/lock/ask", ask_for_lock, body=extensions.LOCK_ASK_REQUEST, since=OWN_VERSION),
     Endpoint("GET", _DEVICE + "/lock/check", check_lock, since=OWN_VERSION),

@@ -172,6 +172,7 @@ WAYS: Mapping[str, Way | Console] = {
     "ShowLock": Way("GET", _DEVICE + "/lock"),
     "ListLocks": Way("GET", "/inventory/locks", query={"holder": "holder"}),
     "ListLockEvents": Way("GET", _DEVICE + "/lock/events"),
+    "VerifyLocks": Way("GET", "/inventory/locks/verify"),
     "ListAudit": Way("GET", "/admin/audit"),
     "AddUser": Console("opensdm user add NAME --group GROUP"),
     "ListUsers": Console("opensdm user list"),

@@ -8,6 +8,7 @@ from typing import Any
 from opensdm.core.audit import AuditEntry
 from opensdm.core.inventory import CATEGORIES, Category, Device, DeviceGroup, ParameterType, wire_id
 from opensdm.core.lock import Blocker, LockEvent, LostLock
+from opensdm.core.lock_replay import LockDifference
 from opensdm.core.ports import AskRow, DeviceFacts, LockView, NodeRow, RunningWork, WaitingRequest
 from opensdm.core.results import (
     DeviceShown,
@@ -18,7 +19,7 @@ from opensdm.core.results import (
     SessionShown,
 )
 from opensdm.core.versions import Drift
-from opensdm.doors.rest.times import published, rfc3339
+from opensdm.doors.rest.times import published, rfc3339, to_the_microsecond
 
 Wire = dict[str, Any]
 
@@ -300,6 +301,24 @@ def lock_event(event: LockEvent) -> Wire:
         "scope": event.scope if event.scope != "user" else None,
         "leaseUntil": _at(event.lease_until_us),
         "id": event.event_id,
+    }
+
+
+_DIFFERENCES = {"since_us": "since", "lease_s": "leaseSeconds", "lease_until_us": "leaseUntil"}
+
+
+def lock_difference(each: LockDifference) -> Wire:
+    def shown(value: str | int | None) -> str | None:
+        at = isinstance(value, int) and each.what.endswith("_us")
+        return None if value is None else to_the_microsecond(int(value)) if at else str(value)
+
+    return {
+        "deviceId": wire_id(each.device_id),
+        "deviceName": each.device_name,
+        "what": _DIFFERENCES.get(each.what, each.what),
+        "events": shown(each.told),
+        "state": shown(each.found),
+        "eventId": each.event_id,
     }
 
 

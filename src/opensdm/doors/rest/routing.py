@@ -19,6 +19,7 @@ from opensdm.core.operations import Operation
 from opensdm.doors.rest.media import OWN_VERSION, Medium, Version
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.doors.rest.shapes import Shape
+from opensdm.doors.rest.stream_places import StreamPlaces
 from opensdm.gate import Caller, Gate
 
 VERSIONS: Mapping[str, Version] = {f"v1.{minor}": (1, minor) for minor in range(OWN_VERSION[1] + 1)}
@@ -77,7 +78,7 @@ class Call:
     no body in the reply. `medium`: the type an example body in an error is shown in. `text`: a body that is neither
     XML nor JSON but one of the types the endpoint reads besides; `body` is empty then. `wanted`: the type among
     those the endpoint offers besides XML and JSON that the caller asked for. `last_event_id`: where a stream is to
-    go on. `stopping`: whether the server is, so that whoever waits is let go.
+    go on. `streams`: the places for streams. `stopping`: whether the server is, so that whoever waits is let go.
     """
 
     gate: Gate
@@ -89,6 +90,7 @@ class Call:
     body: Mapping[str, Any]
     shape: Shape | None
     medium: Medium
+    streams: StreamPlaces
     epoch: int | None = None
     minimal: bool = False
     secure: bool = False

@@ -15,6 +15,7 @@ class RestSettings:
     clients reach it, for the calls that errors show; None: as the client itself reached us. `cookie_secure`: None
     follows the scheme of the request. `body_timeout_s`: how long a whole body may take to arrive.
     `heartbeat_s`: how long a stream of events may be silent before a comment keeps its connection open.
+    `streams_per_session` and `streams`: how many streams of events one session may follow, and all together.
     """
 
     lists: str = "flat"
@@ -23,6 +24,8 @@ class RestSettings:
     cookie_secure: bool | None = None
     body_timeout_s: float = 30.0
     heartbeat_s: float = 10.0
+    streams_per_session: int = 16
+    streams: int = 1000
 
     def __post_init__(self) -> None:
         if self.lists not in ("flat", "nested"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from falcon.asgi import SSEvent
 
 from opensdm.core.errors import SdmError
-from opensdm.doors.rest.routing import Call
+from opensdm.doors.rest.routing import Call, Reply
 
 EVENT_STREAM = "text/event-stream"
 STREAM_S = 3600.0
@@ -21,6 +22,30 @@ FoundT = TypeVar("FoundT")
 def never_over(found: object) -> bool:
     """Of what has no end of its own."""
     return False
+
+
+def stream(
+    call: Call,
+    found: FoundT,
+    told: Callable[[FoundT], Iterable[SSEvent]],
+    look: Callable[[FoundT], Awaitable[FoundT]],
+    *,
+    over: Callable[[FoundT], bool] = never_over,
+    opening: Sequence[SSEvent] = (),
+) -> Reply:
+    """The stream of `streamed`, in a place of its session's until it ends. TooManyStreams when there is none."""
+    give_back = call.streams.take(call.caller.token or "")
+
+    async def placed() -> AsyncIterator[SSEvent | None]:
+        try:
+            async for event in streamed(call, found, told, look, over=over, opening=opening):
+                yield event
+        finally:
+            give_back()
+
+    events = placed()
+    weakref.finalize(events, give_back)  # one that nobody ever began to read
+    return Reply.stream(events)
 
 
 async def streamed(

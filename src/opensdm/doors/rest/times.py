@@ -16,6 +16,11 @@ def rfc3339(at_us: int) -> str:
     return _instant(at_us).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def to_the_microsecond(at_us: int) -> str:
+    """`2026-11-23T10:02:11.004711Z`, where two instants of one second are kept apart."""
+    return _instant(at_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def published(at_us: int) -> str:
     """`2026-11-23 10:02:11`, UTC: the form of the published resources."""
     return _instant(at_us).strftime("%Y-%m-%d %H:%M:%S")

@@ -24,6 +24,7 @@ from opensdm.doors.http import (
     request_id,
     session_cookie,
     token_of,
+    while_client_is_there,
 )
 from opensdm.doors.soap import admin, config, contract, device, envelope, faults, inventory
 from opensdm.doors.soap.calls import Answer, Answers, Call, NotHere
@@ -148,7 +149,8 @@ class _Door:
             await call.session()
             raise NotOffered(f"{message.name} is not offered: {answer.why}")
         call.values = contract.read(message, sent.request)
-        content = await _content(answer, call, message)
+        with while_client_is_there(req):
+            content = await _content(answer, call, message)
         return envelope.reply(sent.version, sent.request.namespace, f"{message.name}Response", content), call.cookie
 
     async def _envelope(self, req: falcon.asgi.Request) -> envelope.Envelope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from lab.frr import FrrRouter
@@ -11,7 +12,7 @@ from opensdm.drivers.cli_definition import CliDefinition, cli_definitions
 from opensdm.drivers.ssh import HOST_KEY
 from opensdm.drivers.ssh_cli import SshCliDriver
 from opensdm.testing.driver_bench import DriverBench
-from tests.cli_relay import CliRelay
+from tests.cli_relay import CONFIGURE, CliRelay
 
 FRR: CliDefinition = next(d for d in cli_definitions() if d.platform == "frr")
 SEED = (
@@ -75,6 +76,14 @@ class FrrBench(DriverBench):
 
     async def cut_next_edit(self) -> None:
         self.relay.cut_on("^interface ")
+
+    async def stall_within_next_edit(self, seconds: float) -> bool:
+        self.relay.before_answer("^interface ", lambda: time.sleep(seconds))
+        return True
+
+    def parts(self) -> list[str]:
+        lines = self.relay.lines
+        return lines[lines.index(CONFIGURE) :] if CONFIGURE in lines else []
 
     async def fail_next_job(self, action: str) -> None:
         assert action == "save"

@@ -27,7 +27,7 @@ from opensdm.drivers.acme_left import LeftSession, SessionNotes
 from opensdm.drivers.acme_session import ACTIVE_ROLES, UnitSession
 from opensdm.drivers.acme_units import Units
 from opensdm.drivers.acme_xml import JobState
-from opensdm.drivers.base import PermitGuard
+from opensdm.drivers.base import SEND_WITHIN_S, NotSent, PermitGuard
 from opensdm.drivers.names import Definition, load_definition
 from opensdm.drivers.pool import Pool
 
@@ -306,7 +306,7 @@ class AcmeSbcConnection:
             answer = await unit.send(method, MANAGEMENT, send_before, params)
             if answer.status != 202:
                 return answer
-            return await unit.job_end(answer, deadline, lambda: self._keep_during_job(permit, unit))
+            return await unit.job_end(answer, deadline, lambda: self._keep_during_job(permit, unit, deadline))
 
         return await self._guard.step(permit, JOB_LIMIT_S, run)
 
@@ -329,14 +329,20 @@ class AcmeSbcConnection:
         else:
             await unit.log_in()
 
-    async def _keep_during_job(self, permit: Permit[Write], unit: UnitSession) -> None:
+    async def _keep_during_job(self, permit: Permit[Write], unit: UnitSession, last: float) -> None:
         """Renew the token between two polls, unless the work was fenced meanwhile.
 
         The job's end is waited for in any case: without a new token the device forgets the old one and its lock.
+        `last`: no later than this, an instant of `time.monotonic()`, and soon after the look whether it was fenced.
         """
+        send_before = min(last, time.monotonic() + SEND_WITHIN_S)
         if not await self._notes.still_noted(permit):
             return
-        before, answer = unit.token, await unit.renew()
+        before = unit.token
+        try:
+            answer = await unit.renew(send_before)
+        except NotSent:  # of the renewal, which is not what this step is about
+            return
         if answer.status == 200:
             unit.accept_token(answer)
             self._noted_token = unit.token

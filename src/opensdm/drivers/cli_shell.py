@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from dataclasses import dataclass
 
 import asyncssh
@@ -53,6 +52,7 @@ class Shell:
         self._broken = False
         self._level = ""
         self._prompted = False
+        self._send_before: float | None = None
         self.host = ""
         self.mode = ""
 
@@ -88,14 +88,14 @@ class Shell:
         """Send one line and read up to the prompt.
 
         Raises Unreachable when the answer does not come within `limit_s`, and NotSent when `send_before`, an instant
-        of `time.monotonic()`, has passed or the session is over.
+        of `time.monotonic()`, has passed or the session is over. After that instant nothing is typed, whatever the
+        device waits for, and the session ends.
         """
         if not self.usable:
             self._broken = True
             raise NotSent(self._failure("has ended its command line"))
-        if send_before is not None and time.monotonic() > send_before:
-            raise NotSent(self._failure("was not sent anything: there was no time left to do so"))
-        self._write(command)
+        self._send_before = send_before
+        await self._write(command + "\n")
         return _without_echo(await self._read(limit_s or self._limits.command_s), command)
 
     def close(self) -> None:
@@ -113,20 +113,23 @@ class Shell:
                 raise Rejected(f"the device at {self._link.address} refused {command!r}: {said}")
 
     async def _enable(self, command: str, password: str) -> None:
-        self._write(command)
+        await self._write(command + "\n")
         await self._read(self._limits.command_s, self._password_prompt)
         if not self._prompted:  # at its prompt the password would be a command, and be echoed and kept like one
-            self._write(password)
+            await self._write(password + "\n")
             await self._read(self._limits.command_s, self._password_prompt)
         if self._level == ">":
             raise Rejected(f"device at {self._link.address} refused {command!r} with the password of its login")
 
-    def _write(self, line: str) -> None:
+    async def _write(self, text: str) -> None:
+        """All that is ever typed."""
         try:
-            self._process.stdin.write(line + "\n")
-        except (asyncssh.Error, OSError) as failure:
+            await self._link.send(self._process.stdin, text, self._send_before)
+        except BaseException as failure:
             self._broken = True
-            raise self._failure("lost the connection") from failure
+            if isinstance(failure, asyncssh.Error | OSError):
+                raise self._failure("lost the connection") from failure
+            raise
 
     async def _read(self, limit_s: float, also: re.Pattern[str] | None = None) -> list[str]:
         """Whole lines, cleaned of what steers a terminal, until the line then begun is a prompt or matches `also`."""
@@ -146,7 +149,7 @@ class Shell:
                         pieces.append(cleaned(lines + newline))
                     if len(begun) <= LONGEST_PROMPT and self._ends(begun, also):
                         return pieces
-                    begun = self._paged(begun)
+                    begun = await self._paged(begun)
         except TimeoutError as failure:
             self._broken = True
             raise self._failure(f"did not answer within {limit_s:g} s") from failure
@@ -169,11 +172,14 @@ class Shell:
         self.host, self._level, self.mode = match["host"], match.groupdict().get("level") or "", match["mode"] or ""
         return True
 
-    def _paged(self, begun: str) -> str:
+    async def _paged(self, begun: str) -> str:
         """Ask for the next page where the device waits for that; what it asked is no part of its answer."""
         if self._more is None or len(begun) > LONGEST_PROMPT or not self._more.fullmatch(cleaned(begun).strip()):
             return begun
-        self._process.stdin.write(self._talk.more_answer)
+        try:
+            await self._write(self._talk.more_answer)
+        except NotSent as unsent:  # the command itself was sent
+            raise unsent.failure from unsent
         return ""
 
     def _failure(self, what: str) -> Unreachable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -64,7 +63,7 @@ class NetconfSession:
         """Exchange hellos. Raises Unreachable, or Rejected for a device that speaks no NETCONF we know."""
         try:
             async with asyncio.timeout(HELLO_S):
-                self._writer.write(framed(hello(), chunked=False))
+                await self._link.send(self._writer, framed(hello(), chunked=False), None)
                 said = await self._message()
         except (TimeoutError, asyncssh.Error, OSError, FramingError, EOFError) as failure:
             raise self._lost(failure, "its NETCONF subsystem") from failure
@@ -94,6 +93,7 @@ class NetconfSession:
                     await self._send(rpc(self._number, request), send_before)
                     said = await self._message()
             except NotSent:
+                self.close()
                 raise
             except (TimeoutError, asyncssh.Error, OSError, FramingError, EOFError) as failure:
                 raise self._lost(failure) from failure
@@ -125,17 +125,10 @@ class NetconfSession:
         return read(reply)
 
     async def _send(self, message: bytes, send_before: float | None) -> None:
-        late = send_before is not None and time.monotonic() >= send_before
-        if late or self.closed:
-            reason = "the time in which this write could be sent has passed" if late else "its connection has ended"
-            failure = Unreachable(f"device at {self.address}: {reason}", address=self.address)
+        if self.closed:
+            failure = Unreachable(f"device at {self.address}: its connection has ended", address=self.address)
             raise NotSent(failure) if send_before is not None else failure
-        self._writer.write(framed(message, chunked=self._unframer.chunked))
-        if send_before is None:
-            await self._writer.drain()
-            return
-        async with asyncio.timeout(send_before - time.monotonic()):
-            await self._writer.drain()
+        await self._link.send(self._writer, framed(message, chunked=self._unframer.chunked), send_before)
 
     async def _message(self) -> bytes:
         while (message := self._unframer.next()) is None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import AnyStr
 
 import asyncssh
 
 from opensdm.core.enrolment import split_address
 from opensdm.core.errors import DeviceFault, Rejected, Unreachable, UntrustedDevice
 from opensdm.core.inventory import Credentials
+from opensdm.drivers.base import NotSent
+from opensdm.drivers.departure import Departure
 
 CONNECT_S = 8.0
 KEEPALIVE_S = 15.0
@@ -29,6 +34,7 @@ class SshLink:
     connection: asyncssh.SSHClientConnection
     address: str
     learned: Mapping[str, str]
+    departure: Departure
 
     @property
     def closed(self) -> bool:
@@ -37,6 +43,27 @@ class SshLink:
     def close(self) -> None:
         self.connection.close()
 
+    async def send(self, writer: asyncssh.SSHWriter[AnyStr], data: AnyStr, send_before: float | None) -> None:
+        """Write, and wait until all of it has left us; the one place that does, for everything over SSH.
+
+        With `send_before`, an instant of `time.monotonic()`, no byte leaves after it: the connection ends instead,
+        with NotSent when none left at all, else with what a lost connection raises.
+        """
+        self.departure.send_before = math.inf if send_before is None else send_before
+        if self.departure.late:
+            self.connection.abort()
+            reason = "the time in which this write could be sent has passed"
+            raise NotSent(Unreachable(f"device at {self.address}: {reason}", address=self.address))
+        writer.channel.set_write_buffer_limits(0)
+        writer.write(data)
+        try:
+            async with asyncio.timeout(None if send_before is None else send_before - time.monotonic()):
+                await writer.drain()
+        except BaseException:
+            self.connection.abort()
+            raise
+        self.departure.send_before = math.inf
+
 
 async def open_ssh(credentials: Credentials, *, default_port: int = DEFAULT_PORT) -> SshLink:
     """Connect and log in. Raises Unreachable, UntrustedDevice, or Rejected for a wrong user or password."""
@@ -44,11 +71,13 @@ async def open_ssh(credentials: Credentials, *, default_port: int = DEFAULT_PORT
     chosen = port or int(credentials.parameters.get("port") or default_port)
     address = f"{host}:{chosen}"
     check = _HostKeyCheck(address, credentials.parameters)
+    departure = Departure()
     try:
         async with asyncio.timeout(CONNECT_S):
             connection = await asyncssh.connect(
                 host,
                 chosen,
+                tunnel=departure,
                 username=credentials.username,
                 password=credentials.password,
                 client_keys=None,
@@ -63,7 +92,7 @@ async def open_ssh(credentials: Credentials, *, default_port: int = DEFAULT_PORT
             )
     except (asyncssh.Error, OSError, TimeoutError) as failure:
         raise check.refusal or _translated(address, credentials.username, failure) from failure
-    return SshLink(connection, address, check.learned)
+    return SshLink(connection, address, check.learned, departure)
 
 
 class _HostKeyCheck(asyncssh.SSHClient):

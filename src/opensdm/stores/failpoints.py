@@ -1,7 +1,8 @@
-"""Named places where a test may kill the server, to prove what survives.
+"""Named places where a test may kill or stop the server, to prove what survives.
 
 `OPENSDM_FAILPOINT=take_lock.written:3` ends the process with SIGKILL when that place is reached for the
-third time. Unset, a failpoint costs one comparison.
+third time; `begin_step.committed:3:stop` stops it there with SIGSTOP, until it is sent SIGCONT. Unset, a failpoint
+costs one comparison.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 
-_WANTED, _, _COUNT = os.environ.get("OPENSDM_FAILPOINT", "").partition(":")
+_WANTED, _COUNT, _HOW = (*os.environ.get("OPENSDM_FAILPOINT", "").split(":"), "", "")[:3]
+_SIGNAL = signal.SIGSTOP if _HOW == "stop" else signal.SIGKILL
 _left = int(_COUNT or "1") if _WANTED else 0
 
 STAGES = ("decided", "written", "committed")
@@ -26,9 +28,9 @@ def all_failpoints() -> list[str]:
 
 
 def failpoint(name: str) -> None:
-    """End the process here if the environment asked for it."""
+    """End the process here, or stop it, if the environment asked for it."""
     global _left
     if _WANTED and name == _WANTED:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _SIGNAL)

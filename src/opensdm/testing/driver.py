@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
 
@@ -26,6 +27,8 @@ from opensdm.testing.driver_reading import LoadOnlyContract, ReadingContract
 __all__ = ["DriverContract", "LoadOnlyContract", "ReadingContract"]
 
 UNDONE_WITHIN_S = 10.0
+SHORT_S = 1.0
+"""Long enough for a first line to leave, on any machine that is not asleep."""
 
 
 class DriverContract(ReadingContract):
@@ -37,6 +40,8 @@ class DriverContract(ReadingContract):
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "fenced_step" in metafunc.fixturenames:
             metafunc.parametrize("fenced_step", range(self.push_steps + 1))
+        if "late_step" in metafunc.fixturenames:
+            metafunc.parametrize("late_step", range(self.push_steps + 1))
 
     # --------------------------------------------------------------------------------------- writing
 
@@ -186,21 +191,45 @@ class DriverContract(ReadingContract):
         await push(following, permit, schema, ElementEdit(None, bench.new_element()))
         await following.close()
 
-    async def test_after_its_time_a_write_is_not_sent(self, bench: DriverBench) -> None:
+    async def test_after_its_time_a_write_is_not_sent(self, bench: DriverBench, late_step: int) -> None:
+        """Whichever write of a push it is: the connection ends instead, nothing follows, and its step is settled."""
         device, permit = bench.connect(), bench.book.write()
         schema = await bench.schema(device, permit)
-        await device.lock(permit)
-        before = len(bench.book.steps)
-        bench.book.no_time = True
+        bench.book.no_time_from = late_step
+        edits = ElementEdit(None, bench.new_element())
+        if late_step == self.push_steps:  # the push is through before it
+            await push(device, permit, schema, edits)
+        else:
+            with pytest.raises(Unreachable, match="time in which this write could be sent has passed"):
+                await push(device, permit, schema, edits)
+        for again in _steps(bench, device, permit, schema):
+            with suppress(DeviceFault):  # silence is asked for, in whatever words
+                await again
+        assert bench.writes() == late_step
+        assert [step for step in bench.book.steps if step.open] == [], "nothing left us"
+        bench.book.no_time_from = None
+        await device.close()
+        following, permit = bench.connect(left_session=bench.book.note), bench.book.write()
+        await following.lock(permit)
+        await following.unlock(permit)
+        await following.close()
+
+    async def test_time_that_ends_within_a_step_of_many_writes_ends_it_there(self, bench: DriverBench) -> None:
+        device, permit = bench.connect(), bench.book.write()
+        schema = await bench.schema(device, permit)
+        if not await bench.stall_within_next_edit(2 * SHORT_S):
+            pytest.skip("this platform's steps are one write each")
+        bench.book.window_s = SHORT_S
         with pytest.raises(Unreachable):
             await device.write(permit, schema, ElementEdit(None, bench.new_element()))
-        with pytest.raises(Unreachable):
-            await device.save(permit)
-        assert bench.writes() == before
-        assert [step.open for step in bench.book.steps] == [False] * (before + 2), "nothing left us"
-        bench.book.no_time = False
-        await device.unlock(permit)
+        sent = bench.parts()
+        assert sent, "it had begun"
+        assert [step.open for step in bench.book.steps] == [True], "what was sent may have landed"
+        bench.book.window_s = None
+        await asyncio.sleep(2 * SHORT_S)
+        assert bench.parts() == sent
         await device.close()
+        assert bench.parts() == sent
 
     # --------------------------------------------------------------------------------------- sessions
 

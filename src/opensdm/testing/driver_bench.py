@@ -32,13 +32,15 @@ class StepBook:
     """A verifier that issues permits itself and books every step.
 
     `fence_at`: the step of that number, counted from 0, and all after it are refused as the gate refuses work that
-    was fenced. `no_time`: steps are granted, but the time to send has already passed.
+    was fenced. `no_time_from`: from the step of that number on the time to send has passed when a step is granted.
+    `window_s`: how long a step may be sent, instead of what its limit leaves.
     """
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.fence_at: int | None = None
-        self.no_time = False
+        self.no_time_from: int | None = None
+        self.window_s: float | None = None
         self.note: str | None = None
         """What the driver noted of its session on the device; what `left_session` would be after a crash."""
         self.notes: list[tuple[str | None, int]] = []
@@ -70,7 +72,8 @@ class StepBook:
             raise LockLost("taken away by admin (contract)")
         step = Step(len(self.steps), limit_s)
         self.steps.append(step)
-        yield StepWindow(time.monotonic() + (-1 if self.no_time else limit_s - MARGIN_S))
+        late = self.no_time_from is not None and step.number >= self.no_time_from
+        yield StepWindow(time.monotonic() + (-1 if late else self.window_s or limit_s - MARGIN_S))
         step.open = False
 
     async def note_session(self, permit: Permit[Write], device_id: int, note: str | None) -> None:
@@ -163,6 +166,14 @@ class DriverBench(ABC):
     @abstractmethod
     async def cut_next_edit(self) -> None:
         """The connection is cut at the next edit, before the device answers."""
+
+    async def stall_within_next_edit(self, seconds: float) -> bool:
+        """The device thinks so long in the midst of the next edit; False where an edit is one write, and has none."""
+        return False
+
+    def parts(self) -> list[str]:
+        """What the device was sent of edits that are many writes, in order. Asked only where there are such."""
+        return []
 
     @abstractmethod
     async def fail_next_job(self, action: str) -> None:

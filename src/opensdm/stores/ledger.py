@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -83,7 +84,9 @@ class Ledger:
         self._next: _Member | None = None
         self._task: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
-        """Set once this incarnation was found dead; `renew` gives the next one."""
+        """Set once this incarnation was found dead, or the database has moved: the heartbeat is wanted now."""
+        self.settled_place = database.place
+        """Where the database was when its history was looked at last: nothing is admitted where it was not yet."""
         self.trust = Trust()
         """Whether this node may believe its database. Where it may not, nothing is admitted and nothing shown."""
         self._claims: set[int] = set()
@@ -260,7 +263,7 @@ class Ledger:
                 if self._unsure:
                     await reconnect(self.database, self.incarnation, self._claims)
                     self._unsure = False
-                outcomes = await self.database.transact(batch.run)
+                outcomes = await self.database.transact(partial(self._in_place, batch))
             except TargetsMoved:
                 continue
             except Exception as error:
@@ -273,6 +276,12 @@ class Ledger:
             self._tell(outcomes, told=batch.told)
             return outcomes
         raise StoreUnavailable("the database kept refusing this work for others' sake; try again in a moment")
+
+    async def _in_place(self, batch: Batch, connection: Connection) -> list[Outcome]:
+        """The connection is made by now: a promoted standby may lack what epochs were given out."""
+        if self.database.place != self.settled_place:
+            raise IncarnationEnded("the database has moved and is being looked at, and nothing was done; try again")
+        return await batch.run(connection)
 
     def _tell(self, outcomes: Sequence[Outcome], *, told: bool) -> None:
         """Wake whoever waits for what this commit may have brought about."""

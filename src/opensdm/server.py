@@ -82,7 +82,7 @@ class Server:
         self.directory = DataDirectory(settings.data)
         self._database = database
         self._gate = gate
-        self._trust = ledger.trust
+        self._ledger = ledger
         self._bound = bound
         self._closing = closing
         self._ended = asyncio.Event()
@@ -172,7 +172,7 @@ class Server:
     async def ready(self) -> tuple[str, ...]:
         """Why requests cannot be served, in sentences; nothing when they can."""
         stopping = "the server is stopping" if self._ended.is_set() else None
-        distrust = self._trust.lost
+        distrust = self._ledger.doubt
         away = self._liveness.away or (None if distrust else await self._shared_probe())
         return tuple(reason for reason in (stopping, away, distrust) if reason)
 

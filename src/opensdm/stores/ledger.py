@@ -61,6 +61,7 @@ MAX_BATCH = 256
 """Members of one commit; more gain nothing and make each wait longer."""
 RETRIES = 8
 """How often a batch that lost a race in the database is tried again."""
+_MOVED = "the database has moved to another server and is being looked at"
 _RETRYABLE = ("40001", "40P01")
 
 BATCH_SIZE = Histogram("opensdm_ledger_batch_size", "Members of one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
@@ -99,6 +100,11 @@ class Ledger:
         self._claims.clear()
         self._unsure = False
         self.ended.clear()
+
+    @property
+    def doubt(self) -> str | None:
+        """Why nothing is admitted here though the database answers, in a sentence; None while it is."""
+        return self.trust.lost or (None if self.database.place == self.settled_place else _MOVED)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="ledger")
@@ -280,7 +286,7 @@ class Ledger:
     async def _in_place(self, batch: Batch, connection: Connection) -> list[Outcome]:
         """The connection is made by now: a promoted standby may lack what epochs were given out."""
         if self.database.place != self.settled_place:
-            raise IncarnationEnded("the database has moved and is being looked at, and nothing was done; try again")
+            raise IncarnationEnded(f"{_MOVED}, and nothing was done; try again in a moment")
         return await batch.run(connection)
 
     def _tell(self, outcomes: Sequence[Outcome], *, told: bool) -> None:

@@ -52,11 +52,19 @@ class Liveness:
         self._renewed = renewed
         self.away: str | None = None
         """Why this node cannot work, in a sentence; None while it can."""
+        self._ending: asyncio.Task[None] | None = None
         self._last_s = self._since_s = time.monotonic()
 
     async def run(self) -> StoreUnavailable:
         """Go on until this node may not: answers why, in a sentence for people."""
         self._vouch(self._last_s)
+        try:
+            return await self._go_on()
+        finally:
+            if self._ending is not None:
+                self._ending.cancel()
+
+    async def _go_on(self) -> StoreUnavailable:
         while True:
             await self._pause()
             try:
@@ -89,10 +97,18 @@ class Liveness:
         await self._settle()
         self._ledger.ended.clear()
         self._vouch(began_s)
-        if found.dead_peers and began_s - self._since_s >= self._identity.dead_after_s:
+        patient = began_s - self._since_s >= self._identity.dead_after_s
+        if found.dead_peers and patient and (self._ending is None or self._ending.done()):
+            self._ending = asyncio.create_task(self._end_peers(incarnation), name="recovery of peers")
+        return None
+
+    async def _end_peers(self, incarnation: int) -> None:
+        """Beside the heartbeat: rows that a frozen node holds are waited for, until the database takes them from it."""
+        try:
             for peer in await recover_peers(self._database, incarnation, self._identity.dead_after_s):
                 log.warning("a node was declared dead", incarnation=peer)
-        return None
+        except Exception as error:
+            log.warning("dead nodes were not ended yet", error=str(error))
 
     async def _settle(self) -> None:
         """Where the database is another one than this node knew, see to its epochs before anything is admitted."""

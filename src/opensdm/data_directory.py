@@ -39,6 +39,7 @@ class DataDirectory:
         self.secret_key = path / "secret.key"
         self.settings = path / "opensdm.toml"
         self.tls = path / "tls"
+        self.seen = path / "seen.json"
         self._console = path / "console.sock"
         self._lock_file = path / "server.lock"
 

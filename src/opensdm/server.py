@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,7 +24,15 @@ from opensdm.core.identity import ADMINISTRATORS, SessionPolicy
 from opensdm.core.lock import LockPolicy
 from opensdm.core.node import NodeRhythm
 from opensdm.core.operations import AddUser, Operation, ShowServer
-from opensdm.data_directory import COMMAND, SERVER, DataDirectory, DirectoryInUse, new_node_name
+from opensdm.data_directory import (
+    COMMAND,
+    SERVER,
+    DataDirectory,
+    DirectoryInUse,
+    new_node_name,
+    read_private,
+    write_private,
+)
 from opensdm.doors import local
 from opensdm.doors.clock import Clock, ClockSettings
 from opensdm.doors.local import LocalDoor
@@ -34,6 +44,7 @@ from opensdm.handlers import HANDLERS
 from opensdm.passwords import Argon2Passwords
 from opensdm.settings import Settings
 from opensdm.stores.database import Database, open_database
+from opensdm.stores.history import Memory, settle_history
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.liveness import Liveness, NodeIdentity
 from opensdm.stores.recovery import recover, stop_node
@@ -72,12 +83,13 @@ class Server:
         self.directory = DataDirectory(settings.data)
         self._database = database
         self._gate = gate
-        self._trust = ledger.trust
+        self._ledger = ledger
         self._bound = bound
         self._closing = closing
         self._ended = asyncio.Event()
         self._failure: StoreUnavailable | None = None
-        self._liveness = Liveness(database, ledger, _identity(settings, settings.node.name), gate.renew)
+        me, memory = _identity(settings, settings.node.name), _memory(self.directory)
+        self._liveness = Liveness(database, ledger, me, memory, gate.renew)
         self._probe: tuple[float, asyncio.Task[str | None]] | None = None
 
     @classmethod
@@ -161,7 +173,7 @@ class Server:
     async def ready(self) -> tuple[str, ...]:
         """Why requests cannot be served, in sentences; nothing when they can."""
         stopping = "the server is stopping" if self._ended.is_set() else None
-        distrust = self._trust.lost
+        distrust = self._ledger.doubt
         away = self._liveness.away or (None if distrust else await self._shared_probe())
         return tuple(reason for reason in (stopping, away, distrust) if reason)
 
@@ -335,6 +347,7 @@ async def _open_gate(
         closing.push_async_callback(database.close)
         await check_key(database)
         me = _identity(settings, node_name)
+        await settle_history(database, _memory(directory), node_name, me.rhythm.dead_after_s)
         recovered = await recover(database, node_name, me.address, home=me.home, dead_after_s=me.rhythm.dead_after_s)
     except StoreUnavailable as error:
         if error.__cause__ is None:
@@ -370,6 +383,10 @@ async def _stop_node(database: Database, ledger: Ledger) -> None:
         await stop_node(database, ledger.incarnation)
     except StoreUnavailable as error:
         log.warning("the end of this node was not written; the next start waits for its heartbeat", why=error.message)
+
+
+def _memory(directory: DataDirectory) -> Memory:
+    return Memory(partial(read_private, directory.seen), lambda seen: write_private(directory.seen, json.dumps(seen)))
 
 
 def _identity(settings: Settings, node_name: str) -> NodeIdentity:

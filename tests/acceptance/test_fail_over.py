@@ -204,8 +204,7 @@ def test_a_node_with_a_primary_that_was_left_behind_says_nothing_of_locks(
         pair.pause_primary()
         old = pair.promote_standby()
         old.resume()
-        until(lambda: ready(bob), "the node that reaches the new primary works")
-        assert bob.act(device_id, "Lock").status_code == 200
+        until(lambda: bob.act(device_id, "Lock").status_code == 200, "the node that reaches the new primary works")
         until(lambda: "no sign of life" in alice.get("/readyz").text, "the other one knows that it knows nothing")
         assert old.sql("select 1") == "1", "its primary answers all the same"
         for _ in range(10):

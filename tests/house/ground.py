@@ -113,6 +113,10 @@ class Fickle:
         self.lost_answers = 0
         self.before_read: Act | None = None
 
+    @property
+    def place(self) -> str:
+        return self.real.place
+
     async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
         if not self.writes:
             raise unavailable(OSError("no way to the database"))

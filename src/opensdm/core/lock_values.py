@@ -34,6 +34,8 @@ class EventKind(StrEnum):
     GAVE_UP = "device:lock:abandoned"
     ASKED = "device:lock:asked"
     CONFIRMED = "device:state:confirmed"
+    RAISED = "device:epoch:raised"
+    """The database may lack what was answered before: the epoch grows by a large step, the holder stays."""
 
 
 class RefusalCode(StrEnum):

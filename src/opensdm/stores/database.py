@@ -55,6 +55,10 @@ class Database(Protocol):
     url: str
     secrets: SecretBox
 
+    @property
+    def place(self) -> str:
+        """`CLUSTER/TIMELINE` of the server worked on; empty for an embedded database."""
+
     async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
         """Run work in one write transaction; it is durable when this returns.
 
@@ -174,6 +178,7 @@ class SqliteDatabase:
     """One file, one writing connection, a few that can only read."""
 
     dialect = "sqlite"
+    place = ""
 
     def __init__(self, path: Path, secrets: SecretBox) -> None:
         self.url = f"sqlite:///{path}"

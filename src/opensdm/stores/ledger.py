@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -60,6 +61,7 @@ MAX_BATCH = 256
 """Members of one commit; more gain nothing and make each wait longer."""
 RETRIES = 8
 """How often a batch that lost a race in the database is tried again."""
+_MOVED = "the database has moved to another server and is being looked at"
 _RETRYABLE = ("40001", "40P01")
 
 BATCH_SIZE = Histogram("opensdm_ledger_batch_size", "Members of one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
@@ -83,7 +85,9 @@ class Ledger:
         self._next: _Member | None = None
         self._task: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
-        """Set once this incarnation was found dead; `renew` gives the next one."""
+        """Set once this incarnation was found dead, or the database has moved: the heartbeat is wanted now."""
+        self.settled_place = database.place
+        """Where the database was when its history was looked at last: nothing is admitted where it was not yet."""
         self.trust = Trust()
         """Whether this node may believe its database. Where it may not, nothing is admitted and nothing shown."""
         self._claims: set[int] = set()
@@ -96,6 +100,11 @@ class Ledger:
         self._claims.clear()
         self._unsure = False
         self.ended.clear()
+
+    @property
+    def doubt(self) -> str | None:
+        """Why nothing is admitted here though the database answers, in a sentence; None while it is."""
+        return self.trust.lost or (None if self.database.place == self.settled_place else _MOVED)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="ledger")
@@ -260,7 +269,7 @@ class Ledger:
                 if self._unsure:
                     await reconnect(self.database, self.incarnation, self._claims)
                     self._unsure = False
-                outcomes = await self.database.transact(batch.run)
+                outcomes = await self.database.transact(partial(self._in_place, batch))
             except TargetsMoved:
                 continue
             except Exception as error:
@@ -273,6 +282,12 @@ class Ledger:
             self._tell(outcomes, told=batch.told)
             return outcomes
         raise StoreUnavailable("the database kept refusing this work for others' sake; try again in a moment")
+
+    async def _in_place(self, batch: Batch, connection: Connection) -> list[Outcome]:
+        """The connection is made by now: a promoted standby may lack what epochs were given out."""
+        if self.database.place != self.settled_place:
+            raise IncarnationEnded(f"{_MOVED}, and nothing was done; try again in a moment")
+        return await batch.run(connection)
 
     def _tell(self, outcomes: Sequence[Outcome], *, told: bool) -> None:
         """Wake whoever waits for what this commit may have brought about."""

@@ -13,6 +13,7 @@ import structlog
 from opensdm.core.errors import StoreUnavailable
 from opensdm.core.node import RHYTHM, NodeRhythm
 from opensdm.stores.database import Database
+from opensdm.stores.history import Memory, settle_history
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.recovery import beat, recover, recover_peers
 
@@ -36,19 +37,33 @@ class Liveness:
     """`run` is a task for as long as the node serves; `renewed` is told each new incarnation, before it admits work."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, identity: NodeIdentity, renewed: Callable[[int], None]
+        self,
+        database: Database,
+        ledger: Ledger,
+        identity: NodeIdentity,
+        memory: Memory,
+        renewed: Callable[[int], None],
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._identity = identity
+        self._memory = memory
         self._renewed = renewed
         self.away: str | None = None
         """Why this node cannot work, in a sentence; None while it can."""
+        self._ending: asyncio.Task[None] | None = None
         self._last_s = self._since_s = time.monotonic()
 
     async def run(self) -> StoreUnavailable:
         """Go on until this node may not: answers why, in a sentence for people."""
         self._vouch(self._last_s)
+        try:
+            return await self._go_on()
+        finally:
+            if self._ending is not None:
+                self._ending.cancel()
+
+    async def _go_on(self) -> StoreUnavailable:
         while True:
             await self._pause()
             try:
@@ -79,12 +94,27 @@ class Liveness:
         found = await beat(self._database, incarnation, self._identity.rhythm.dead_after_s)
         if not found.alive:
             return await self._begin_anew(incarnation)
+        await self._settle()
         self._ledger.ended.clear()
         self._vouch(began_s)
-        if found.dead_peers and began_s - self._since_s >= self._identity.rhythm.dead_after_s:
+        patient = began_s - self._since_s >= self._identity.rhythm.dead_after_s
+        if found.dead_peers and patient and (self._ending is None or self._ending.done()):
+            self._ending = asyncio.create_task(self._end_peers(incarnation), name="recovery of peers")
+        return None
+
+    async def _end_peers(self, incarnation: int) -> None:
+        """Beside the heartbeat: rows that a frozen node holds are waited for, until the database takes them from it."""
+        try:
             for peer in await recover_peers(self._database, incarnation, self._identity.rhythm.dead_after_s):
                 log.warning("a node was declared dead", incarnation=peer)
-        return None
+        except Exception as error:
+            log.warning("dead nodes were not ended yet", error=str(error))
+
+    async def _settle(self) -> None:
+        """Where the database is another one than this node knew, see to its epochs before anything is admitted."""
+        place = self._database.place
+        await settle_history(self._database, self._memory, self._identity.node_name, self._identity.rhythm.dead_after_s)
+        self._ledger.settled_place = place
 
     def _vouch(self, began_s: float) -> None:
         """A beat that began then has returned. After a break, peers get the time to come back that this node had.
@@ -105,6 +135,7 @@ class Liveness:
         """
         self.away = "this node was taken for dead and is starting again"
         me, began_s = self._identity, time.monotonic()
+        await self._settle()
         try:
             recovered = await recover(
                 self._database, me.node_name, me.address, home=me.home, alone=False, dead_after_s=me.rhythm.dead_after_s

@@ -43,6 +43,11 @@ class PostgresDatabase:
             READERS, default_transaction_read_only="on", default_transaction_isolation="repeatable read"
         )
 
+    @property
+    def place(self) -> str:
+        home = self._dialer.home
+        return "" if home is None else f"{home.system}:{home.database}/{home.timeline}"
+
     async def transact(self, work: Work[T], *, within_s: float | None = None) -> T:
         done = await self._run(self._writer, work, within_s or SILENCE_S)
         self._dialer.doubt = False

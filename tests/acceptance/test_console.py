@@ -49,9 +49,11 @@ def test_users_are_added_listed_disabled_enabled(place: Installation) -> None:
     assert re.search(r"^alice +provisioners +disabled", done("user", "list", *place.place), re.MULTILINE)
     done("user", "enable", "ALICE", *place.place)
     assert re.search(r"^alice +provisioners +enabled", done("user", "list", *place.place), re.MULTILINE)
+    assert "Deleted alice" in done("user", "delete", "ALICE", *place.place)
+    assert "alice" not in done("user", "list", *place.place)
     trail = done("audit", "--user", "local-console", "--operation", "*User", *place.place)
     told = [line.split()[4] for line in trail.splitlines()[1:]]
-    assert told == ["AddUser", "AddUser", "DisableUser", "EnableUser"], trail
+    assert told == ["AddUser", "AddUser", "DisableUser", "EnableUser", "DeleteUser"], trail
     assert PASSWORD not in trail
 
 

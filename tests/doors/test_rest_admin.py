@@ -145,3 +145,19 @@ async def test_plain_http_gets_no_secure_cookie(http: object, connect: Connect) 
         headers={"Content-Type": "application/json"},
     )
     assert "Secure" not in answer.headers["Set-Cookie"] and "Strict-Transport-Security" not in answer.headers
+
+
+async def test_a_user_is_deleted_and_the_lock_stays(house: House, connect: Connect) -> None:
+    device_id = await house.enrol("edge-a")
+    alice, admin = await connect("alice", "v1.4"), await connect("admin", "v1.4")
+    await alice.act(device_id, "Lock")
+    refused(await (await connect("bob", "v1.4")).delete("/admin/users/alice"), 403, "FORBIDDEN")
+    gone = await admin.delete("/admin/users/Alice")
+    assert (gone.status_code, gone.content) == (204, b"")
+    refused(await alice.get("/admin/session"), 401, "NOT_LOGGED_IN")
+    lock = read(await admin.get(f"/inventory/deviceMgmt/devices/ID{device_id}/lock"))
+    assert (lock["holder"], lock["orphaned"]) == ("alice", True)
+    refused(await admin.delete("/admin/users/alice"), 404, "NOT_FOUND")
+    refused(await admin.delete("/admin/users/admin"), 409, "CONFLICT")
+    published = await connect("admin", "v1.3")
+    refused(await published.delete("/admin/users/bob"), 404, "NOT_FOUND")

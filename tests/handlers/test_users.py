@@ -2,18 +2,35 @@
 
 import pytest
 
-from opensdm.core.errors import AlreadyExists, Conflict, Forbidden, InvalidRequest, LoginFailed, NotFound, NotLoggedIn
+from opensdm.core.errors import (
+    AlreadyExists,
+    Conflict,
+    DeviceLocked,
+    Forbidden,
+    InvalidRequest,
+    LoginFailed,
+    NotFound,
+    NotLockOwner,
+    NotLoggedIn,
+)
 from opensdm.core.operations import (
     AddUser,
+    DeleteUser,
     DisableUser,
     EnableUser,
+    ListAudit,
+    ListLockEvents,
+    ListLocks,
     ListUsers,
     LockDevice,
+    OverrideLock,
     SetPassword,
     ShowLock,
     ShowSession,
+    UnlockDevice,
+    VerifyLocks,
 )
-from tests.gatehouse import USERS, House
+from tests.gatehouse import PASSWORD, USERS, House
 
 
 async def test_administrators_add_and_list_users(house: House) -> None:
@@ -95,3 +112,53 @@ async def test_a_new_password_ends_the_sessions_of_the_old(house: House) -> None
 async def test_li_administrators_do_not_manage_administrators(house: House) -> None:
     with pytest.raises(Forbidden):
         await house.do("carol", DisableUser(user_name="admin"))
+
+
+async def test_deleting_keeps_locks_and_history_and_frees_the_name(house: House) -> None:
+    device_id = await house.enrol("edge-a")
+    await house.do("alice", LockDevice(device_id=device_id, reason="night work"))
+    before = next(u for u in (await house.do("admin", ListUsers())).items if u.user_name == "alice")
+    await house.do("admin", DeleteUser(user_name="ALICE"))
+    with pytest.raises(NotLoggedIn):
+        await house.do("alice", ShowSession())
+    with pytest.raises(LoginFailed):
+        await house.caller("alice", again=True)
+    assert "alice" not in {u.user_name for u in (await house.do("admin", ListUsers())).items}
+    for operation in (DeleteUser, EnableUser, DisableUser):
+        with pytest.raises(NotFound, match="alice"):
+            await house.do("admin", operation(user_name="alice"))
+
+    again = await house.do("admin", AddUser(user_name="alice", group="provisioners", password=PASSWORD))
+    assert again.user_id > before.user_id
+    caller = await house.caller("alice", again=True)
+    with pytest.raises(DeviceLocked, match="alice"):
+        await house.gate.execute(caller, LockDevice(device_id=device_id))
+    with pytest.raises(NotLockOwner):
+        await house.gate.execute(caller, UnlockDevice(device_id=device_id))
+    view = await house.do("bob", ShowLock(device_id=device_id))
+    assert (view.row.holder_name, view.row.holder_id, view.orphaned) == ("alice", before.user_id, True)
+    assert not view.holder_logged_in, "the new alice is somebody else"
+    assert [v.row.device_id for v in (await house.do("bob", ListLocks(holder="Alice", stale=True))).items] == [
+        device_id
+    ]
+
+    await house.do("admin", OverrideLock(device_id=device_id, reason="she left", expected_holder="alice"))
+    await house.gate.execute(caller, LockDevice(device_id=device_id))
+    events = (await house.do("bob", ListLockEvents(device_id=device_id))).items
+    assert [(e.actor_name, e.actor_id) for e in events if e.actor_name == "alice"] == [
+        ("alice", before.user_id), ("alice", again.user_id),
+    ]  # fmt: skip
+    trail = (await house.do("admin", ListAudit(filters={"user": "alice", "operation": "LockDevice"}))).items
+    assert {e.user_id for e in trail} == {before.user_id, again.user_id}
+    assert (await house.do("admin", VerifyLocks())).differences == ()
+
+
+async def test_the_last_administrator_is_not_deleted_and_li_administrators_delete_none(house: House) -> None:
+    with pytest.raises(Conflict, match="last administrator"):
+        await house.gate.execute(house.local, DeleteUser(user_name="admin"))
+    with pytest.raises(Forbidden):
+        await house.do("carol", DeleteUser(user_name="admin"))
+    await house.do("carol", DeleteUser(user_name="mona"))
+    for nobody in ("system", "local-console", "nobody"):
+        with pytest.raises(NotFound):
+            await house.do("admin", DeleteUser(user_name=nobody))

@@ -22,7 +22,7 @@ PATIENCE_S = 15.0
 ANSWER_TIMEOUT_S = 60.0
 LONG_TIMEOUT_S = 1800.0
 """Of work that goes through many devices, or through all of a large one."""
-_USERS = frozenset({"AddUser", "DisableUser", "EnableUser", "SetPassword"})
+_USERS = frozenset({"AddUser", "DeleteUser", "DisableUser", "EnableUser", "SetPassword"})
 _HINTS = {"NOT_FOUND": "opensdm user list", "ALREADY_EXISTS": "opensdm user list"}
 _LOCK_HINTS = {"DEVICE_LOCKED": "opensdm lock list", "DEVICE_BUSY": "opensdm lock list"}
 

@@ -6,15 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from opensdm.cli import own_locks
 from opensdm.cli.failures import CommandFailed
 from opensdm.cli.options import Data, Database, Json, quiet_logs, settings
 
 app = typer.Typer(help="Device locks.", no_args_is_help=True)
+for command in (own_locks.take, own_locks.release, own_locks.ask, own_locks.check, own_locks.override):
+    app.command()(command)
 
 
 @app.callback()
 def lock() -> None:
-    """Device locks. They are taken and released by users, through the REST door."""
+    """Device locks. Users take and release them at the REST door of a server; the password is in OPENSDM_PASSWORD."""
 
 
 @app.command("list")

@@ -62,6 +62,16 @@ def disable(name: Name, data: Data = None, database: Database = None) -> None:
 
 
 @app.command()
+def delete(name: Name, data: Data = None, database: Database = None) -> None:
+    """Delete a user for good, with what is staged. Locks stay until they are overridden; history keeps the name."""
+    from opensdm.cli.console import ask
+
+    quiet_logs()
+    user = ask(settings(data=data, database=database), "DeleteUser", user_name=name)
+    print(f"Deleted {user['user_name']}; locks of this user stay, see: opensdm lock list")
+
+
+@app.command()
 def enable(name: Name, data: Data = None, database: Database = None) -> None:
     """Let a disabled user log in again."""
     from opensdm.cli.console import ask

@@ -99,17 +99,17 @@ __all__ = [
     "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "ApplyBatch", "AskForLock",
     "AssignDevice", "BackUpDevice", "BackUpOnSchedule", "BatchEdit", "BatchVerb", "CancelTask", "ChangeCredentials",
     "ChangeDeviceGroup", "CheckLock", "CheckSync", "Claim", "CompareVersions", "ConfirmDevice", "DeleteDeviceGroup",
-    "DeleteElement", "DeleteNetworkFunction", "DeviceEnrolment", "DisableUser", "DiscardChanges", "DraftElement",
-    "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FollowLockEvents", "FunctionRow", "GroupEnrolment",
-    "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit", "ListCategories", "ListChangeSets",
-    "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements", "ListFunctionGroups", "ListLockEvents",
-    "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers", "ListVersions", "LoadConfiguration", "LockDevice",
-    "LockDevices", "LockGroup", "Login", "Logout", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice",
-    "Prefer", "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts",
-    "RebaseChanges", "RestoreVersion", "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice",
-    "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowNetworkFunction", "ShowPendingChanges",
-    "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices",
-    "UnlockGroup", "UpdateElement", "VerifyLocks",
+    "DeleteElement", "DeleteNetworkFunction", "DeleteUser", "DeviceEnrolment", "DisableUser", "DiscardChanges",
+    "DraftElement", "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FollowLockEvents", "FunctionRow",
+    "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit", "ListCategories",
+    "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements", "ListFunctionGroups",
+    "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers", "ListVersions",
+    "LoadConfiguration", "LockDevice", "LockDevices", "LockGroup", "Login", "Logout", "MoveNetworkFunction",
+    "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction",
+    "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion", "RetrieveElement", "Rule", "Scope",
+    "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup",
+    "ShowLock", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer", "ShowSession", "ShowTask", "ShowVersion",
+    "UnassignDevice", "UnlockDevice", "UnlockDevices", "UnlockGroup", "UpdateElement", "VerifyLocks",
 ]  # fmt: skip
 
 
@@ -177,6 +177,16 @@ class DisableUser(Operation, rule=_users("user:account:disabled")):
 
 @dataclass(frozen=True, kw_only=True)
 class EnableUser(Operation, rule=_users("user:account:enabled")):
+    user_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteUser(Operation, rule=_users("user:account:deleted")):
+    """Ends the user's sessions and staged edits for good; locks stay and show as orphaned, and history keeps the name.
+
+    A later user of the same name is another one.
+    """
+
     user_name: str
 
 

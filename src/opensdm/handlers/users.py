@@ -11,7 +11,7 @@ from opensdm.core.identity import (
     check_password,
     check_user_name,
 )
-from opensdm.core.operations import AddUser, DisableUser, EnableUser, ListUsers, SetPassword
+from opensdm.core.operations import AddUser, DeleteUser, DisableUser, EnableUser, ListUsers, SetPassword
 from opensdm.core.ports import Transaction, Work
 from opensdm.core.results import Listing
 
@@ -32,10 +32,7 @@ async def disable_user(operation: DisableUser, work: Work) -> User:
     """The user's sessions end; locks stay, shown as orphaned. Conflict for the last administrator who can log in."""
 
     async def effect(tx: Transaction) -> User:
-        user = await _reached(tx, work, operation.user_name)
-        others = [u for u in await tx.identity.users() if u.user_id != user.user_id and not u.disabled]
-        if user.group == ADMINISTRATORS and not any(u.group == ADMINISTRATORS for u in others):
-            raise Conflict(f"{user.user_name!r} is the last administrator who can log in; enable or add another first")
+        user = await _dispensable(tx, work, operation.user_name)
         await tx.identity.set_disabled(user.user_id, True)
         await tx.identity.end_sessions_of(user.user_id)
         return await _known(tx, user.user_name)
@@ -48,6 +45,18 @@ async def enable_user(operation: EnableUser, work: Work) -> User:
         user = await _reached(tx, work, operation.user_name)
         await tx.identity.set_disabled(user.user_id, False)
         return await _known(tx, user.user_name)
+
+    return await work.commit(effect)
+
+
+async def delete_user(operation: DeleteUser, work: Work) -> User:
+    """As disabling, and for good: staged edits go, and the name may be given to another, who has nothing of it."""
+
+    async def effect(tx: Transaction) -> User:
+        user = await _dispensable(tx, work, operation.user_name)
+        await tx.identity.end_sessions_of(user.user_id)
+        await tx.identity.delete_user(user.user_id)
+        return user
 
     return await work.commit(effect)
 
@@ -72,6 +81,15 @@ async def _known(tx: Transaction, user_name: str) -> User:
     return found[0]
 
 
+async def _dispensable(tx: Transaction, work: Work, user_name: str) -> User:
+    """The account, if the caller may change it and somebody else is left to administer."""
+    user = await _reached(tx, work, user_name)
+    others = [u for u in await tx.identity.users() if u.user_id != user.user_id and not u.disabled]
+    if user.group == ADMINISTRATORS and not any(u.group == ADMINISTRATORS for u in others):
+        raise Conflict(f"{user.user_name!r} is the last administrator who can log in; enable or add another first")
+    return user
+
+
 async def _reached(tx: Transaction, work: Work, user_name: str) -> User:
     """The account, if the caller may change it."""
     user = await _known(tx, user_name)
@@ -89,6 +107,7 @@ HANDLERS_HERE = {
     AddUser: add_user,
     ListUsers: list_users,
     DisableUser: disable_user,
+    DeleteUser: delete_user,
     EnableUser: enable_user,
     SetPassword: set_password,
 }

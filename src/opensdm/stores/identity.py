@@ -42,7 +42,7 @@ _USERS = """
            u.password_hash
       FROM user_account u
       JOIN user_group g ON g.group_id = u.group_id
-     WHERE u.user_id > :nobody
+     WHERE u.user_id > :nobody AND u.name_key NOT LIKE 'deleted:%'
 """
 _ALL_USERS = text(_USERS + " ORDER BY u.user_id")
 _USER_NAMED = text(_USERS + " AND u.name_key = :name_key")
@@ -52,6 +52,14 @@ _SET_DISABLED = text("UPDATE user_account SET disabled = :disabled WHERE user_id
 _SET_PASSWORD = text(
     "UPDATE user_account SET password_hash = :password_hash WHERE user_id = :user_id AND user_id > :nobody"
 )
+_DELETE_USER = text(
+    """
+    UPDATE user_account SET disabled = 1, password_hash = '', name_key = 'deleted:' || CAST(user_id AS text)
+     WHERE user_id = :user_id AND user_id > :nobody
+    """
+)
+"""No name has a colon in it: whoever has this one is found no more, and the name is free for somebody else."""
+_DELETE_STAGED = text("DELETE FROM pending_change WHERE user_id = :user_id")
 _LOGGED_IN = text("UPDATE user_account SET last_login_us = :now_us WHERE user_id = :user_id")
 _OPEN_SESSION = text(
     """
@@ -125,6 +133,10 @@ class SqlIdentity(Repository):
     async def set_disabled(self, user_id: int, disabled: bool) -> None:
         """What else a disabled user loses is the caller's to end."""
         await self._change_user(_SET_DISABLED, {"user_id": user_id, "disabled": int(disabled)})
+
+    async def delete_user(self, user_id: int) -> None:
+        await self._connection.execute(_DELETE_STAGED, {"user_id": user_id})
+        await self._change_user(_DELETE_USER, {"user_id": user_id})
 
     async def set_password(self, user_id: int, password_hash: str) -> None:
         await self._change_user(_SET_PASSWORD, {"user_id": user_id, "password_hash": password_hash})

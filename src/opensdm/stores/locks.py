@@ -24,7 +24,7 @@ _VIEWS = f"""
     SELECT v.*, coalesce(v.own_used_us, v.any_used_us) AS live_used_us
       FROM (SELECT l.device_id, d.device_name, l.epoch, l.revoked, l.holder_id, h.user_name AS holder_name, l.since_us,
                    l.door, l.session_id, l.reason, l.scope, l.lease_s, l.lease_until_us, l.uncertain, l.read_only,
-                   d.platform, h.name_key, h.disabled,
+                   d.platform, h.disabled,
                    (SELECT s.last_used_us FROM session s JOIN user_account u ON u.user_id = s.user_id
                      WHERE s.session_id = l.session_id AND {LIVE}) AS own_used_us,
                    (SELECT max(s.last_used_us) FROM session s JOIN user_account u ON u.user_id = s.user_id
@@ -41,7 +41,7 @@ _HELD = {
     False: f"v.holder_id IS NOT NULL AND NOT {_STALE}",
 }
 _ONE = text(f"{_VIEWS} WHERE v.device_id = :device_id")
-_BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR v.name_key = :holder)"
+_BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR lower(v.holder_name) = :holder)"
 _LISTS = {
     stale: text(f"{_VIEWS} WHERE {held} {_BY_HOLDER} ORDER BY v.since_us, v.device_id LIMIT :rows OFFSET :first")
     for stale, held in _HELD.items()

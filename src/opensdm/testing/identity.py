@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from opensdm.core.element import Element
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.identity import DEFAULT_RIGHTS, LOCAL_USER_ID, SYSTEM_USER_ID, User
 from opensdm.core.ports import SessionRow
+from opensdm.core.staging import PendingChange
 from opensdm.testing.store import SECOND_US, OpenStore
 
 DAY_S = 24 * 3600
@@ -68,6 +70,24 @@ class IdentityContract:
         found = await user_named(store, "alice")
         assert found is not None
         assert (found[1], found[0].disabled) == ("newer", True)
+
+    async def test_a_deleted_user_is_found_no_more_and_the_id_is_nobody_elses(self, store: OpenStore) -> None:
+        alice = await store.add_user("alice")
+        device = await store.add_device("edge-a", "192.0.2.1")
+        change = PendingChange("realmConfig", ("core",), None, Element("realmConfig", {"id": "core"}), 1)
+        await store.write(lambda tx: tx.configurations.put_change(alice.user_id, device.device_id, change))
+        await store.log_in(alice)
+        await store.write(lambda tx: tx.identity.delete_user(alice.user_id))
+        assert await user_named(store, "alice") is None and await session(store, b"alice") is None
+        assert await store.read(lambda tx: tx.identity.users()) == []
+        assert await store.rows("SELECT * FROM pending_change") == []
+        again = await store.add_user("alice")
+        assert again.user_id > alice.user_id
+        kept = await store.rows("SELECT user_name FROM user_account WHERE user_id = :u", u=alice.user_id)
+        assert kept == [("alice",)], "for what names it"
+        for nobody in (1, 2, 999):
+            with pytest.raises(NotFound):
+                await store.write(lambda tx, user_id=nobody: tx.identity.delete_user(user_id))  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------- sessions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensdm.core.operations import Login, Logout, ShowServer, ShowSession
+from opensdm.core.operations import DeleteUser, Login, Logout, ShowServer, ShowSession
 from opensdm.core.results import LoggedIn, ServerShown, SessionShown
 from opensdm.doors.rest import extensions, replies, resources
 from opensdm.doors.rest.media import OWN_VERSION
@@ -40,9 +40,16 @@ async def session(call: Call) -> Reply:
     return Reply.of(extensions.SESSION_INFO, replies.session_info(shown))
 
 
+async def delete_user(call: Call) -> Reply:
+    """Locks of this user stay, as orphans, until they are overridden."""
+    await call.execute(DeleteUser(user_name=call.path["user_name"]))
+    return Reply.nothing()
+
+
 ENDPOINTS = (
     Endpoint("POST", "/admin/login", login, body=resources.LOGIN),
     Endpoint("POST", "/admin/logout", logout),
     Endpoint("GET", "/admin/serverInfo", server_info),
     Endpoint("GET", "/admin/session", session, since=OWN_VERSION),
+    Endpoint("DELETE", "/admin/users/{user_name}", delete_user, since=OWN_VERSION),
 )

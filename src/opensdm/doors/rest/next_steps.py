@@ -177,6 +177,7 @@ WAYS: Mapping[str, Way | Console] = {
     "AddUser": Console("opensdm user add NAME --group GROUP"),
     "ListUsers": Console("opensdm user list"),
     "DisableUser": Console("opensdm user disable NAME"),
+    "DeleteUser": Way("DELETE", "/admin/users/{user_name}"),
     "EnableUser": Console("opensdm user enable NAME"),
     "SetPassword": Console("opensdm user passwd NAME"),
 }  # fmt: skip

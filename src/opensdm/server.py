@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -386,15 +385,15 @@ async def _stop_node(database: Database, ledger: Ledger) -> None:
 
 
 def _memory(directory: DataDirectory) -> Memory:
-    return Memory(partial(read_private, directory.seen), lambda seen: write_private(directory.seen, json.dumps(seen)))
+    seen = directory.seen
+    return Memory(lambda: read_private(seen), lambda facts: write_private(seen, json.dumps(facts)))
 
 
 def _identity(settings: Settings, node_name: str) -> NodeIdentity:
     node = settings.node
     home = f"{socket.gethostname()}:{settings.data}"
-    return NodeIdentity(
-        node_name, node.address or settings.listen, home, NodeRhythm(node.heartbeat_s, node.dead_after_s)
-    )
+    rhythm = NodeRhythm(node.heartbeat_s, node.dead_after_s)
+    return NodeIdentity(node_name, node.address or settings.listen, home, rhythm)
 
 
 def _policy(settings: Settings, node_name: str) -> SessionPolicy:

@@ -258,7 +258,7 @@ async def test_what_is_ours_is_not_in_the_published_versions(house: House, conne
     for version in ("v1.0", "v1.3"):
         client = await connect("admin", version, "json")
         for endpoint in own:
-            path = endpoint.path.format(device_id=f"ID{device_id}", number=1, task_id="T1")
+            path = endpoint.path.format(device_id=f"ID{device_id}", number=1, task_id="T1", user_name="bob")
             refused(await client.send(endpoint.method, path), 404, "NOT_FOUND")
 
 

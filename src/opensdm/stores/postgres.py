@@ -22,7 +22,8 @@ from opensdm.stores.secrets import SecretBox
 
 T = TypeVar("T")
 
-WRITERS = 2
+WRITERS = 3
+"""The ledger, the heartbeat, and the end of dead nodes, which may wait for rows: none waits for another."""
 STATEMENT_TIMEOUT_MS = 10_000
 """A statement that takes longer is refused by the server, and the request with it (rule R10)."""
 SILENCE_S = 12.0

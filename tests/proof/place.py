@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ SOON_S = 30.0
 """Far more than anything here takes; only what never comes is caught by it."""
 PATIENT = LockPolicy(wait_s=0, queue_s=0, max_wait_s=600)
 PUSH = PushAction.SAVE
+_ports = itertools.count(444)
 
 
 class Broken(AssertionError):
@@ -80,7 +82,9 @@ class Node(House):
 
     async def pair(self, name: str) -> tuple[int, list[int]]:
         """A network function whose group holds two devices: its id and theirs."""
-        members = tuple(DeviceEnrolment(f"{name}-{i}", {"primary.ip": f"198.51.100.{i}:{443 + i}"}) for i in (1, 2))
+        members = tuple(
+            DeviceEnrolment(f"{name}-{i}", {"primary.ip": f"198.51.100.{i}:{next(_ports)}"}) for i in (1, 2)
+        )
         reply = await self.gate.execute(
             self.local,
             AddNetworkFunction(

@@ -148,7 +148,8 @@ class PostgresServer:
     def resume(self) -> None:
         """Let a frozen server run on as if nothing had been."""
         for pid in tree(self.pid):
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # woken before it, the postmaster may end it
+                os.kill(pid, signal.SIGCONT)
         self.frozen = False
 
     def restart(self) -> None:

@@ -175,15 +175,23 @@ async def works(bob: Client, edge: str, device: Watched) -> None:
     assert await asyncio.to_thread(push, bob, edge) == "SUCCESS"
 
 
-@pytest.mark.parametrize("works_between", [True, False])
-@pytest.mark.parametrize("step", [1, 2])
+LONG = pytest.mark.prove
+"""Each takes the time of a step, which nothing can shorten; `make prove` tries the other instants."""
+
+
+@pytest.mark.parametrize(
+    ("step", "works_between"),
+    [(2, True), *(pytest.param(*each, marks=LONG) for each in ((1, True), (1, False), (2, False)))],
+)
 async def test_a_sleeper_wakes_in_a_push_to_a_virtual_sbc(
     pair: tuple[Installation, Installation], sbc: WatchedSbc, step: int, works_between: bool
 ) -> None:
     await sleeps_and_wakes(pair, sbc, step, works_between=works_between)
 
 
-@pytest.mark.parametrize(("step", "works_between"), [(1, False), (2, True), (2, False)])
+@pytest.mark.parametrize(
+    ("step", "works_between"), [(2, True), *(pytest.param(*each, marks=LONG) for each in ((1, False), (2, False)))]
+)
 async def test_a_sleeper_wakes_in_a_push_to_netconfd(
     pair: tuple[Installation, Installation], netconfd: WatchedNetconf, step: int, works_between: bool
 ) -> None:

@@ -192,14 +192,18 @@ def locks_age(patch: Patch) -> None:
 
 
 @breaks("i14")
-def nobody_is_told_to_stop_waiting(patch: Patch) -> None:
-    """A request waits for its turn, however long that takes."""
+def nobody_looks_whose_turn_it_is(patch: Patch) -> None:
+    """A request waits for its turn, and nothing ever looks whether that has come, or can come no more."""
+    honest = Waits.turn
 
     async def for_ever(self: Waits, request: Any, until: float, patience: Patience) -> bool:
         return await honest(self, request, until + 3600, patience)
 
-    honest = Waits.turn
+    async def nothing(self: Waits) -> None:
+        return None
+
     patch.setattr(Waits, "turn", for_ever)
+    patch.setattr(Waits, "_call_whose_turn_it_is", nothing)
 
 
 @breaks("i14")

@@ -36,7 +36,8 @@ from opensdm.core.operations import (
     UnlockDevice,
     UnlockGroup,
 )
-from tests.simulation.model import ModelLock, ModelWork, Stage, step, watched
+from tests.simulation.machine_waits import WaitingRules
+from tests.simulation.model import ModelLock, ModelWait, ModelWork, Stage, step, watched
 from tests.simulation.workbench import Job, Workbench
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ DOORS = st.sampled_from(["rest", "soap", "web", "cli"])
 _names = itertools.count(1)
 
 
-class LockMachine(RuleBasedStateMachine):
+class LockMachine(WaitingRules, RuleBasedStateMachine):
     """Subclassed with a `stage` for each database and each planted fault."""
 
     stage: ClassVar[Stage]
@@ -57,6 +58,7 @@ class LockMachine(RuleBasedStateMachine):
     @initialize()
     def enrol(self) -> None:
         self.model: list[ModelLock] = [ModelLock(), ModelLock()]
+        self.waits: list[ModelWait] = []
         self.run(self._enrol())
 
     async def _enrol(self) -> None:
@@ -115,13 +117,12 @@ class LockMachine(RuleBasedStateMachine):
 
     def _lock(self, user: str, members: list[int]) -> str:
         rows = [self.model[m] for m in members]
-        if any(row.holder not in (None, user) for row in rows):
+        if any(row.holder not in (None, user) for row in rows) or self._barred(user, members):
             return "DEVICE_LOCKED"
         if any(row.foreign_work(user) for row in rows) and any(row.holder is None for row in rows):
             return "DEVICE_BUSY"
         for row in rows:
-            if row.holder is None:
-                row.holder, row.epoch = user, row.epoch + 1
+            row.granted(user)
             row.untold.discard(user)
         return "SUCCESS"
 
@@ -139,9 +140,10 @@ class LockMachine(RuleBasedStateMachine):
         if not mine and any(row.holder for row in rows):
             return "NOT_LOCK_OWNER"
         for row in mine:
-            row.holder = None
+            row.freed()
         for row in rows:
             row.untold.discard(user)
+        self._cancelled(user, [m for m in members if self.model[m] in mine])
         return "SUCCESS"
 
     @step(member=MEMBER, mode=st.sampled_from(OverrideMode), transfer=st.booleans())
@@ -153,14 +155,13 @@ class LockMachine(RuleBasedStateMachine):
             self.expect(got, "LOCK_CHANGED")
             return
         self.expect(got, "SUCCESS")
-        if row.holder != "admin":
-            row.untold.add(row.holder)
-        row.holder, row.epoch = None, row.epoch + 1
+        self._taken_away(member, untold=row.holder != "admin")
         for work in row.work:
             work.fenced = work.fenced or mode is OverrideMode.NOW
         self._forget_fenced(row)
-        if transfer and not row.foreign_work("admin"):
-            row.holder, row.epoch = "admin", row.epoch + 1
+        if transfer and not row.foreign_work("admin") and not self._barred("admin", [member]):
+            row.granted("admin")
+        self._promoted()
 
     @step(user=WORKERS, member=MEMBER)
     def override_without_privilege(self, user: str, member: int) -> None:
@@ -184,7 +185,7 @@ class LockMachine(RuleBasedStateMachine):
         if user in row.untold:
             row.untold.discard(user)
             return "LOCK_LOST"
-        if row.holder not in (None, user):
+        if row.holder not in (None, user) or self._barred(user, [self.model.index(row)]):
             return "DEVICE_LOCKED"
         return "DEVICE_BUSY" if exclusive and row.work else "SUCCESS"
 
@@ -272,6 +273,10 @@ class LockMachine(RuleBasedStateMachine):
         for works in (row.work, self._fenced(row)):
             if work in works:
                 works.remove(work)
+        if row.leased and work.user == row.holder and not work.fenced:
+            row.due = False
+        self._lapse()
+        self._promoted()
 
     @step(user=WORKERS, member=MEMBER, mode=st.sampled_from(OverrideMode))
     def override_mid_work(self, user: str, member: int, mode: OverrideMode) -> None:
@@ -323,6 +328,9 @@ class LockMachine(RuleBasedStateMachine):
         self.stage.bench = Workbench()
         self.stage.house = self.run(_await(self.stage.open(self.stage.bench)))
         self.stage.house.tokens = tokens
+        for wait in self.waits:
+            wait.task.cancel()
+        self.waits.clear()
         for row in self.model:
             row.work = []
             self._fenced(row).clear()
@@ -352,6 +360,8 @@ class LockMachine(RuleBasedStateMachine):
         self.run(self._replay())
 
     async def _end_everything(self) -> None:
+        for wait in self.waits:
+            wait.task.cancel()
         for row in self.model:
             for work in (*row.work, *self._fenced(row)):
                 work.job.orders.put_nowait("end")

@@ -51,9 +51,31 @@ class ModelLock:
     epoch: int = 0
     untold: set[str] = field(default_factory=set)
     work: list[ModelWork] = field(default_factory=list)
+    leased: bool = False
+    due: bool = False
+    """Its lease is over; the lock with it, unless its holder works."""
 
     def foreign_work(self, user: str) -> bool:
         return any(w.user != user for w in self.work)
+
+    def own_work(self) -> bool:
+        return any(w.user == self.holder for w in self.work)
+
+    def granted(self, user: str) -> None:
+        if self.holder is None:
+            self.holder, self.epoch, self.leased, self.due = user, self.epoch + 1, False, False
+
+    def freed(self) -> None:
+        self.holder, self.leased, self.due = None, False, False
+
+
+@dataclass
+class ModelWait:
+    """One request that waits for all of `members`; `task` ends with its code."""
+
+    user: str
+    members: list[int]
+    task: asyncio.Task[str]
 
 
 @dataclass

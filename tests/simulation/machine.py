@@ -22,6 +22,7 @@ from opensdm.core.operations import (
     AssignDevice,
     DeviceEnrolment,
     DiscardChanges,
+    ExpireLeases,
     GroupEnrolment,
     ListDevices,
     ListLockEvents,
@@ -282,7 +283,7 @@ class LockMachine(WaitingRules, RuleBasedStateMachine):
     def override_mid_work(self, user: str, member: int, mode: OverrideMode) -> None:
         """The story of an outage in one go: she locks, works, is overridden, and goes on writing."""
         row = self.model[member]
-        if row.holder or row.work or self._fenced(row) or row.untold:
+        if row.holder or row.work or self._fenced(row) or row.untold or self._awaited(member):
             return
         self.lock(user=user, member=member, door="rest")
         self.begin_work(user=user, member=member)
@@ -295,12 +296,12 @@ class LockMachine(WaitingRules, RuleBasedStateMachine):
     def race(self, first: str, second: str, member: int) -> None:
         """A lock and foreign work asked for at the same instant: never both."""
         row = self.model[member]
-        if first == second or row.holder or row.work or self._fenced(row) or row.untold:
+        if first == second or row.holder or row.work or self._fenced(row) or row.untold or self._awaited(member):
             return
         codes, job = self.run(self._race(first, second, self.ids[member]))
         assert codes in (("SUCCESS", "DEVICE_LOCKED"), ("DEVICE_BUSY", "SUCCESS")), f"I2: {codes}"
         if codes[0] == "SUCCESS":
-            row.holder, row.epoch = first, row.epoch + 1
+            row.granted(first)
         else:
             assert job is not None
             row.work.append(ModelWork(second, job))
@@ -334,6 +335,8 @@ class LockMachine(WaitingRules, RuleBasedStateMachine):
         for row in self.model:
             row.work = []
             self._fenced(row).clear()
+        self.run(self.stage.house.gate.execute(self.stage.house.system, ExpireLeases()))
+        self._lapse()
 
     # ------------------------------------------------------------------------------ what must hold
 
@@ -362,6 +365,7 @@ class LockMachine(WaitingRules, RuleBasedStateMachine):
     async def _end_everything(self) -> None:
         for wait in self.waits:
             wait.task.cancel()
+        await self._until_waiting(0)
         for row in self.model:
             for work in (*row.work, *self._fenced(row)):
                 work.job.orders.put_nowait("end")

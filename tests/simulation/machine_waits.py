@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from opensdm.core.errors import SdmError
-from opensdm.core.operations import ExpireLeases, LockDevice, LockDevices, Operation, ShowLock
-from opensdm.stores.database import Connection
+from opensdm.core.operations import ExpireLeases, LockDevice, LockDevices, Operation
+from opensdm.stores.database import Connection, look
 from tests.simulation.model import ModelLock, ModelWait, Stage, step
 
 T = TypeVar("T")
@@ -72,13 +72,10 @@ class WaitingRules:
                 return error.code
             return "SUCCESS"
 
-        before = len((await house.gate.execute(house.local, ShowLock(device_id=self.ids[members[0]]))).waiting)
         task = asyncio.ensure_future(ask())
-        while not task.done():
-            shown = await house.gate.execute(house.local, ShowLock(device_id=self.ids[members[0]]))
-            if len(shown.waiting) > before:
-                break
-            await asyncio.sleep(0.002)
+        async with asyncio.timeout(SOON_S):
+            while not task.done() and await self._rows_of_waits() == len(self.waits):  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
         assert not task.done(), f"a request that has to wait was answered {task.result()}"
         return ModelWait(user, members, task)
 
@@ -89,11 +86,17 @@ class WaitingRules:
             return
         wait = self.waits.pop(pick % len(self.waits))
         wait.task.cancel()
-        self.run(self._until_gone(len(self.waits)))
+        self.run(self._until_waiting(len(self.waits)))
 
-    async def _until_gone(self, left: int) -> None:
-        while len(self.stage.house.gate._turns.waits) > left:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+    async def _until_waiting(self, number: int) -> None:
+        """Until so many requests wait for these devices."""
+        async with asyncio.timeout(SOON_S):
+            while await self._rows_of_waits() != number:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
+    async def _rows_of_waits(self) -> int:
+        found = "SELECT DISTINCT pending_id FROM lock_pending_device WHERE device_id IN (:one, :two)"
+        return len(await look(self.stage.house.database, found, one=self.ids[0], two=self.ids[1]))
 
     def _cancelled(self, user: str, members: list[int]) -> None:
         """R7: what the owner waits for on these devices is over, and answered so."""
@@ -147,6 +150,9 @@ class WaitingRules:
         for member, row in enumerate(self.model):
             if row.due and row.holder is not None and not row.own_work():
                 self._taken_away(member)
+
+    def _awaited(self, member: int) -> bool:
+        return any(member in w.members for w in self.waits)
 
     def _barred(self, user: str, members: list[int]) -> bool:
         return any(w.user != user and set(w.members) & set(members) for w in self.waits)

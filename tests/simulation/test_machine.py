@@ -34,7 +34,7 @@ def how(examples: int, *, thorough: bool) -> settings:
         print_blob=False,
         verbosity=Verbosity.normal if thorough else Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink] if thorough else [Phase.generate],
+        phases=[Phase.generate],
     )
 
 

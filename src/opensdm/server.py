@@ -42,6 +42,7 @@ from opensdm.tls import TlsFiles, ensure_certificates
 
 if TYPE_CHECKING:
     from opensdm.doors.soap.settings import SoapSettings
+    from opensdm.doors.web.settings import WebSettings
     from opensdm.listener import Listener
 
 log = structlog.get_logger("opensdm.server")
@@ -180,6 +181,7 @@ class Server:
         from opensdm.doors.rest.app import build_app
         from opensdm.doors.rest.settings import RestSettings
         from opensdm.doors.soap.app import add_soap_routes
+        from opensdm.doors.web.app import add_web_routes
         from opensdm.listener import Listener
 
         rest = self.settings.rest
@@ -195,6 +197,7 @@ class Server:
         )
         add_health_routes(app, self.ready)
         add_soap_routes(app, self._gate, self._soap())
+        add_web_routes(app, self._gate, self._web(), self._ended.is_set)
         return Listener(app, bound, tls, grace_s=GRACE_S)
 
     def _soap(self) -> SoapSettings:
@@ -210,6 +213,17 @@ class Server:
             poll_interval_s=self.settings.poll.interval_s,
             admin_idle_s=session.admin_idle_s,
             user_idle_s=session.user_idle_s,
+        )
+
+    def _web(self) -> WebSettings:
+        from opensdm.doors.web.settings import WebSettings
+
+        rest = self.settings.rest
+        return WebSettings(
+            public_url=rest.public_url,
+            max_body_bytes=rest.max_body_bytes,
+            body_timeout_s=rest.body_timeout_s,
+            banner=self.settings.web.banner,
         )
 
     async def _tls(self) -> tuple[Path, Path] | None:

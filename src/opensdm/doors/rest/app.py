@@ -267,9 +267,10 @@ class _Door:
         """Headers of every reply, whatever it is."""
         resp.set_header("X-Request-Id", self.exchange(req).request_id)
         resp.set_header("Server", "OpenSDM")
-        resp.set_header("X-Frame-Options", "SAMEORIGIN")
         resp.set_header("X-Content-Type-Options", "nosniff")
-        resp.set_header("Cache-Control", "no-store")
+        for name, value in (("X-Frame-Options", "SAMEORIGIN"), ("Cache-Control", "no-store")):
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
         if self._secure(req):
             resp.set_header("Strict-Transport-Security", "max-age=31536000")
 

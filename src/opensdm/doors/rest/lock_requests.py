@@ -33,7 +33,7 @@ from opensdm.doors.rest.locks import LOCK, LOCKS, UNLOCK, locks_as_committed
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import number
 from opensdm.doors.rest.routing import Call, Endpoint, Reply, number_of
-from opensdm.doors.rest.streams import EVENT_STREAM, streamed
+from opensdm.doors.streams import EVENT_STREAM, streamed
 
 AT_ONCE = 16
 """Devices of one call that are locked at the same time, where each is a request of its own."""
@@ -139,7 +139,7 @@ async def follow_events(call: Call) -> Reply:
         return following
 
     ready = SSEvent(event="ready", event_id=str(first.last_id) if not first.events else None, json={}, retry=2000)
-    return Reply.stream(streamed(call, first, lambda found: map(_event, found.events), look, opening=(ready,)))
+    return Reply.stream(streamed(call.pace, first, lambda found: map(_event, found.events), look, opening=(ready,)))
 
 
 def _event(event: LockEvent) -> SSEvent:

@@ -18,7 +18,7 @@ from opensdm.core.results import (
     SessionShown,
 )
 from opensdm.core.versions import Drift
-from opensdm.doors.rest.times import published, rfc3339
+from opensdm.doors.times import published, rfc3339
 
 Wire = dict[str, Any]
 

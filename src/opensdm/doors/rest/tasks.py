@@ -25,7 +25,7 @@ from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import PAGING, filters, number, page
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
 from opensdm.doors.rest.shapes import Shape
-from opensdm.doors.rest.streams import EVENT_STREAM, streamed
+from opensdm.doors.streams import EVENT_STREAM, streamed
 
 TASKS = "/configuration/tasks"
 FILTERS = frozenset(("deviceId", "userName", "state", "operation"))
@@ -71,7 +71,7 @@ async def watch_task(call: Call) -> Reply:
         return _Seen.of(await _look(call, seen.after), seen.after)
 
     seen = _Seen.of(shown, after)
-    return Reply.stream(streamed(call, seen, _told, look, over=lambda found: _over(found.shown)))
+    return Reply.stream(streamed(call.pace, seen, _told, look, over=lambda found: _over(found.shown)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from falcon.asgi import SSEvent
 
 from opensdm.core.errors import SdmError
-from opensdm.doors.rest.routing import Call
 
 EVENT_STREAM = "text/event-stream"
 STREAM_S = 3600.0
@@ -18,13 +18,21 @@ STREAM_S = 3600.0
 FoundT = TypeVar("FoundT")
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a stream may be silent before a comment keeps its connection open, and whether the server stops."""
+
+    heartbeat_s: float
+    stopping: Callable[[], bool]
+
+
 def never_over(found: object) -> bool:
     """Of what has no end of its own."""
     return False
 
 
 async def streamed(
-    call: Call,
+    pace: Pace,
     found: FoundT,
     told: Callable[[FoundT], Iterable[SSEvent]],
     look: Callable[[FoundT], Awaitable[FoundT]],
@@ -43,9 +51,9 @@ async def streamed(
         for event in told(found):
             yield event
             silent_since = time.monotonic()
-        if over(found) or time.monotonic() >= until or call.stopping():
+        if over(found) or time.monotonic() >= until or pace.stopping():
             return
-        if time.monotonic() - silent_since >= call.settings.heartbeat_s:
+        if time.monotonic() - silent_since >= pace.heartbeat_s:
             yield None
             silent_since = time.monotonic()
         try:

@@ -1,0 +1,1 @@
+// Padlocks and toasts of an open page, kept true by server-sent events.

@@ -33,7 +33,7 @@ const [{ css }] = await new PurgeCSS().purge({
     content: [`${web}/templates/**/*.html`, `${web}/static/*.js`, `${web}/*.py`],
     css: [tabler],
     safelist: { standard: [{ test: kept }], deep: [], greedy: [], variables: [] },
-    fontFace: false, keyframes: true, variables: true,
+    fontFace: false, keyframes: true, variables: false,
 });
 writeFileSync(join(out, "tabler.css"), css);
 

@@ -16,6 +16,7 @@ from opensdm.doors.http import base_of, check_site, read_body, request_id, token
 from opensdm.doors.rest import (
     admin,
     audit,
+    browsing,
     bulk,
     configuration,
     elements,
@@ -45,6 +46,7 @@ DOOR = "rest"
 ENDPOINTS: tuple[Endpoint, ...] = (
     *admin.ENDPOINTS,
     *inventory.ENDPOINTS,
+    *browsing.ENDPOINTS,
     *functions.ENDPOINTS,
     *bulk.ENDPOINTS,
     *probe.ENDPOINTS,

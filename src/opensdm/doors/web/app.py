@@ -19,7 +19,7 @@ from opensdm.core.results import SessionShown
 from opensdm.doors.errors import MethodNotAllowed, UnsupportedMedia, row
 from opensdm.doors.http import check_coding, check_site, read_body, request_id
 from opensdm.doors.streams import Pace
-from opensdm.doors.web import assets, home, sign_in
+from opensdm.doors.web import assets, devices, home, live, locking, sign_in
 from opensdm.doors.web.refusals import Refusal, bug, refusal
 from opensdm.doors.web.rendering import render
 from opensdm.doors.web.routing import Call, Reply, Route
@@ -39,7 +39,9 @@ from opensdm.doors.web.settings import WebSettings
 from opensdm.gate import Caller, Gate
 
 DOOR = "web"
-ROUTES: tuple[Route, ...] = (*sign_in.ROUTES, *home.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *sign_in.ROUTES, *home.ROUTES, *devices.ROUTES, *locking.ROUTES, *live.ROUTES
+)  # fmt: skip
 THEMES = ("auto", "light", "dark")
 _HTML = "text/html; charset=utf-8"
 

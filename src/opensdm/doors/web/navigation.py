@@ -21,7 +21,10 @@ class Entry:
     level: Level = Level.VIEW
 
 
-ENTRIES = (Entry("home", "Home", "/web", "home", Area.SESSION),)
+ENTRIES = (
+    Entry("home", "Home", "/web", "home", Area.SESSION),
+    Entry("devices", "Devices", "/web/devices", "router", Area.INVENTORY),
+)
 
 
 def navigation(call: Call) -> Sequence[Entry]:

@@ -37,9 +37,10 @@ function toggleTheme() {
 }
 
 function clicked(event) {
-    const target = event.target.closest("[data-dismiss], [data-theme-toggle], [data-help]");
+    const target = event.target.closest("[data-dismiss], [data-clear], [data-theme-toggle], [data-help]");
     if (!target) return;
     if (target.matches("[data-dismiss]")) target.closest(".alert, .toast")?.remove();
+    else if (target.matches("[data-clear]")) document.querySelector(target.dataset.clear)?.replaceChildren();
     else if (target.matches("[data-theme-toggle]")) toggleTheme();
     else document.querySelector("#help").showModal();
 }

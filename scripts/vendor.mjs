@@ -31,9 +31,9 @@ const kept = (name) => KEPT.some((each) => each.test(name)) && !LEFT_OUT.some((e
 
 const [{ css }] = await new PurgeCSS().purge({
     content: [`${web}/templates/**/*.html`, `${web}/static/*.js`, `${web}/*.py`],
-    css: [tabler],
+    css: [tabler, `${web}/static/opensdm.css`],
     safelist: { standard: [{ test: kept }], deep: [], greedy: [], variables: [] },
-    fontFace: false, keyframes: true, variables: false,
+    fontFace: false, keyframes: true, variables: true,
 });
 writeFileSync(join(out, "tabler.css"), css);
 

@@ -19,7 +19,7 @@ from opensdm.core.results import SessionShown
 from opensdm.doors.errors import MethodNotAllowed, UnsupportedMedia, row
 from opensdm.doors.http import check_coding, check_site, read_body, request_id
 from opensdm.doors.streams import Pace
-from opensdm.doors.web import assets, devices, home, live, locking, sign_in
+from opensdm.doors.web import assets, audit, device, devices, home, live, locking, locks, sign_in, users
 from opensdm.doors.web.refusals import Refusal, bug, refusal
 from opensdm.doors.web.rendering import render
 from opensdm.doors.web.routing import Call, Reply, Route
@@ -40,7 +40,8 @@ from opensdm.gate import Caller, Gate
 
 DOOR = "web"
 ROUTES: tuple[Route, ...] = (
-    *sign_in.ROUTES, *home.ROUTES, *devices.ROUTES, *locking.ROUTES, *live.ROUTES
+    *sign_in.ROUTES, *home.ROUTES, *devices.ROUTES, *device.ROUTES, *locking.ROUTES, *live.ROUTES,
+    *locks.ROUTES, *audit.ROUTES, *users.ROUTES,
 )  # fmt: skip
 THEMES = ("auto", "light", "dark")
 _HTML = "text/html; charset=utf-8"

@@ -24,6 +24,9 @@ class Entry:
 ENTRIES = (
     Entry("home", "Home", "/web", "home", Area.SESSION),
     Entry("devices", "Devices", "/web/devices", "router", Area.INVENTORY),
+    Entry("locks", "Locks", "/web/locks", "lock", Area.INVENTORY),
+    Entry("audit", "Audit", "/web/audit", "list-details", Area.AUDIT),
+    Entry("users", "Users", "/web/users", "users", Area.USERS),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensdm.doors.rest.app import build_app
@@ -17,10 +17,11 @@ from tests.gatehouse import House, house_with_users
 
 @dataclass
 class Site:
-    """A house with its doors open; `url` is the server's base."""
+    """A house with its doors open; `url` is the server's base, `ids` the devices' ids by name."""
 
     house: House
     url: str
+    ids: dict[str, int] = field(default_factory=dict)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from opensdm.doors.streams import streamed
 from opensdm.doors.web.rendering import render
 from opensdm.doors.web.routing import Call, Reply, Route, id_number
 from opensdm.doors.web.safety import csrf_token
+from opensdm.doors.web.words import lasting
 
 LOOK_EVERY_S = 0.7
 """Lock events wake a stream at once; work that begins and ends has no event, and is looked for this often."""
@@ -76,7 +77,7 @@ async def _look(call: Call, watched: Sequence[int], seen: Seen) -> Seen:
         listed: Asks = await call.execute(ListAsks())
         fresh = {(event.device_id, event.actor_id) for event in events if event.kind is EventKind.ASKED}
         asks = tuple(a for a in listed.items if a.holder_id == me and (a.device_id, a.asker_id) in fresh)
-    changed = tuple(view for number, view in views.items() if _lasting(view) != _lasting(seen.views.get(number)))
+    changed = tuple(view for number, view in views.items() if _changed(view, seen.views.get(number)))
     over = {event.device_id for event in seen.events if event.kind in _ENDED}
     asked = (seen.asked - over) | {e.device_id for e in events if e.kind is EventKind.ASKED and e.actor_id == me}
     told = Seen(following.last_id, views, changed, events, asks, asked, seen.held)
@@ -100,9 +101,8 @@ async def _views(call: Call, watched: Sequence[int]) -> Mapping[int, LockView]:
     return {view.row.device_id: view for view in found.items}
 
 
-def _lasting(view: LockView | None) -> LockView | None:
-    """A view without what moves on by itself."""
-    return None if view is None else replace(view, idle_s=None)
+def _changed(view: LockView, before: LockView | None) -> bool:
+    return before is None or lasting(view) != lasting(before)
 
 
 # ----------------------------------------------------------------------------------------- telling

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from opensdm.core.inventory import wire_id
+from opensdm.core.ports import LockView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -44,6 +47,16 @@ def operation(name: str) -> str:
     """`PushChanges` as `Push changes`."""
     first, *rest = _CAPITAL.split(name)
     return " ".join([first, *(word.lower() for word in rest)])
+
+
+def lasting(view: LockView) -> LockView:
+    """A lock without what moves on by itself."""
+    return replace(view, idle_s=None)
+
+
+def mark(view: LockView) -> str:
+    """Tells two states of a lock apart: pages compare what they show with what they are told."""
+    return sha256(repr(lasting(view)).encode()).hexdigest()[:12]
 
 
 def ids(number: int) -> str:

@@ -16,9 +16,10 @@ export function watchIdle(send) {
     document.addEventListener("htmx:beforeRequest", touch);
     sheet.querySelector("[data-stay]").addEventListener("click", stay);
     sheet.addEventListener("cancel", (event) => { event.preventDefault(); stay(); });
-    setInterval(() => {
+    const watch = setInterval(() => {
         const left = Math.ceil(end - (Date.now() - used) / 1000);
         if (left <= 0) {
+            clearInterval(watch);
             const form = document.querySelector("#sign-out").form;
             form.elements.why.value = "idle";
             form.submit();

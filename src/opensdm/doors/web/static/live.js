@@ -17,12 +17,13 @@ function put(html) {
     for (const old of document.querySelectorAll(`[id="${fresh.id}"]`)) {
         const copy = fresh.cloneNode(true);
         const focused = old.contains(document.activeElement);
-        if (old.dataset.state !== copy.dataset.state || old.dataset.epoch !== copy.dataset.epoch) copy.classList.add("padlock-changed");
+        const changed = old.dataset.mark !== copy.dataset.mark;
+        if (old.dataset.state !== copy.dataset.state) copy.classList.add("padlock-changed");
         old.replaceWith(copy);
         htmx.process(copy);
         ownTimes(copy);
         if (focused) copy.querySelector("button")?.focus({ preventScroll: true });
-        copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true }));
+        if (changed) copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true }));
     }
 }
 

@@ -52,7 +52,6 @@ from opensdm.stores.secrets import SecretBox
 from opensdm.tls import TlsFiles, ensure_certificates
 
 if TYPE_CHECKING:
-    from opensdm.doors.soap.settings import SoapSettings
     from opensdm.listener import Listener
 
 log = structlog.get_logger("opensdm.server")
@@ -189,44 +188,12 @@ class Server:
             log.warning("operations were cut short; the next start marks them as interrupted", operations=left)
 
     def _listener(self, bound: socket.socket, tls: tuple[Path, Path] | None) -> Listener:
-        # Imported here, as below: commands on the store need no door to the network, and should not wait for one.
-        from opensdm.doors.health import add_health_routes
-        from opensdm.doors.rest.app import build_app
-        from opensdm.doors.rest.settings import RestSettings
-        from opensdm.doors.soap.app import add_soap_routes
+        # Imported here: commands on the store need no door to the network, and should not wait for one.
+        from opensdm.front import build_front
         from opensdm.listener import Listener
 
-        rest = self.settings.rest
-        app = build_app(
-            self._gate,
-            RestSettings(
-                lists=rest.lists,
-                max_body_bytes=rest.max_body_bytes,
-                public_url=rest.public_url,
-                body_timeout_s=rest.body_timeout_s,
-                streams_per_session=rest.streams_per_session,
-                streams=rest.streams,
-            ),
-            self._ended.is_set,
-        )
-        add_health_routes(app, self.ready)
-        add_soap_routes(app, self._gate, self._soap())
+        app = build_front(self.settings, self._gate, self.ready, self._ended.is_set)
         return Listener(app, bound, tls, grace_s=GRACE_S)
-
-    def _soap(self) -> SoapSettings:
-        from opensdm.doors.soap.names import load_names
-        from opensdm.doors.soap.settings import SoapSettings
-
-        rest, session = self.settings.rest, self.settings.session
-        return SoapSettings(
-            names=load_names(self.settings.soap.names),
-            max_body_bytes=rest.max_body_bytes,
-            public_url=rest.public_url,
-            body_timeout_s=rest.body_timeout_s,
-            poll_interval_s=self.settings.poll.interval_s,
-            admin_idle_s=session.admin_idle_s,
-            user_idle_s=session.user_idle_s,
-        )
 
     async def _tls(self) -> tuple[Path, Path] | None:
         if self.settings.plain_http:

@@ -139,6 +139,14 @@ class SoapSettings(Section):
     )
 
 
+class WebSettings(Section):
+    """The web GUI door; bodies and URLs are as set for the REST door."""
+
+    banner: str = Field(
+        default="", max_length=2000, description="Shown above the sign-in form: who may use this system, say."
+    )
+
+
 class PollSettings(Section):
     """Asking devices whether they are there."""
 
@@ -241,6 +249,7 @@ class Settings(BaseSettings):
     session: SessionSettings = Field(default_factory=SessionSettings, description="How long people stay logged in.")
     rest: RestSettings = Field(default_factory=RestSettings, description="The REST door.")
     soap: SoapSettings = Field(default_factory=SoapSettings, description="The SOAP door.")
+    web: WebSettings = Field(default_factory=WebSettings, description="The web GUI.")
     poll: PollSettings = Field(default_factory=PollSettings, description="Asking devices whether they are there.")
     backup: BackupSettings = Field(default_factory=BackupSettings, description="Keeping versions of what devices run.")
     device: DeviceSettings = Field(default_factory=DeviceSettings, description="Connections to devices.")

@@ -12,8 +12,8 @@ from opensdm.doors.rest import requests, resources
 from opensdm.doors.rest.media import Medium
 from opensdm.doors.rest.routing import Call
 from opensdm.doors.rest.settings import RestSettings
-from opensdm.doors.rest.stream_places import StreamPlaces
-from opensdm.doors.rest.times import from_rfc3339, published, rfc3339
+from opensdm.doors.stream_places import StreamPlaces
+from opensdm.doors.times import from_rfc3339, published, rfc3339
 from opensdm.gate import Caller
 from tests.gatehouse import House
 

@@ -20,6 +20,18 @@ class ListDevices(Operation, rule=observe("device:inventory:listed", Area.INVENT
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindDevices(Operation, rule=observe("device:inventory:searched", Area.INVENTORY)):
+    """Devices by name, each with its lock. `words`, divided by blanks: every one is in a device's name, address,
+    platform, software version, serial number or network function. `beneath`: the id of a device group.
+    """
+
+    words: str = ""
+    beneath: int | None = None
+    offset: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShowDevice(Operation, rule=observe("device:inventory:shown", Area.INVENTORY, Scope.DEVICE)):
     device_id: int
     managed: bool = False

@@ -100,6 +100,13 @@ class ShowLock(Operation, rule=observe("device:lock:shown", Area.INVENTORY, Scop
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowLocks(Operation, rule=observe("device:lock:compared", Area.INVENTORY)):
+    """The locks of these devices, held or free, by device id; those that are not there are left out."""
+
+    device_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckLock(Operation, rule=observe("device:lock:checked", Area.INVENTORY, Scope.DEVICE)):
     """What a lock request of the caller would come to now; changes nothing and promises nothing."""
 

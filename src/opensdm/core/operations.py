@@ -57,6 +57,7 @@ from opensdm.core.inventory_operations import (
     DeleteNetworkFunction,
     DeviceEnrolment,
     ExportNetworkFunctions,
+    FindDevices,
     FunctionRow,
     GroupEnrolment,
     ImportNetworkFunctions,
@@ -88,6 +89,7 @@ from opensdm.core.lock_operations import (
     LockGroup,
     OverrideLock,
     ShowLock,
+    ShowLocks,
     UnlockDevice,
     UnlockDevices,
     UnlockGroup,
@@ -100,7 +102,8 @@ __all__ = [
     "AssignDevice", "BackUpDevice", "BackUpOnSchedule", "BatchEdit", "BatchVerb", "CancelTask", "ChangeCredentials",
     "ChangeDeviceGroup", "CheckLock", "CheckSync", "Claim", "CompareVersions", "ConfirmDevice", "DeleteDeviceGroup",
     "DeleteElement", "DeleteNetworkFunction", "DeleteUser", "DeviceEnrolment", "DisableUser", "DiscardChanges",
-    "DraftElement", "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FollowLockEvents", "FunctionRow",
+    "DraftElement", "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FindDevices", "FollowLockEvents",
+    "FunctionRow",
     "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit", "ListCategories",
     "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements", "ListFunctionGroups",
     "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers", "ListVersions",
@@ -108,8 +111,9 @@ __all__ = [
     "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction",
     "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion", "RetrieveElement", "Rule", "Scope",
     "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup",
-    "ShowLock", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer", "ShowSession", "ShowTask", "ShowVersion",
-    "UnassignDevice", "UnlockDevice", "UnlockDevices", "UnlockGroup", "UpdateElement", "VerifyLocks",
+    "ShowLock", "ShowLocks", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer", "ShowSession", "ShowTask",
+    "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices", "UnlockGroup", "UpdateElement",
+    "VerifyLocks",
 ]  # fmt: skip
 
 

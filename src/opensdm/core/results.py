@@ -81,6 +81,14 @@ class DeviceShown:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceFound:
+    """A device in a list to look at, with its lock and what runs and waits on it."""
+
+    shown: DeviceShown
+    lock: LockView
+
+
+@dataclass(frozen=True, slots=True)
 class GroupShown:
     """A group; `parameters` only for a group inside a network function."""
 

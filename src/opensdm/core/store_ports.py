@@ -158,6 +158,9 @@ class InventoryStore(Protocol):
     async def devices(
         self, filters: Mapping[str, str], page: Page, *, managed: bool = False
     ) -> tuple[list[Device], int]: ...
+    async def found(self, words: Sequence[str], beneath: int | None, page: Page) -> tuple[list[Device], int]:
+        """Devices by name, of a group and what is beneath it, that have every one of these words in what is shown."""
+
     async def device(self, device_id: int) -> Device: ...
     async def devices_in(self, group_id: int) -> list[Device]:
         """All devices of a group and of the groups beneath it, by id."""
@@ -327,6 +330,9 @@ class LockStore(Protocol):
 
     async def lock(self, device_id: int) -> LockView: ...
     async def locks(self, *, holder: str | None, stale: bool | None, page: Page) -> tuple[list[LockView], int]: ...
+    async def locks_on(self, device_ids: Sequence[int]) -> list[LockView]:
+        """Of those of these devices that are there, held or free, by id."""
+
     async def events(self, device_id: int, page: Page) -> tuple[list[LockEvent], int]: ...
     async def events_after(
         self, after: int, top: int, device_id: int | None, limit: int

@@ -193,7 +193,7 @@ class Gate:
         row, now_us = await self.reader.read(find)
         if row is None:
             raise NotLoggedIn("this session does not exist or has ended: log in again")
-        if now_us - row.last_used_us >= TOUCH_EVERY_US:
+        if not caller.passive and now_us - row.last_used_us >= TOUCH_EVERY_US:
             await self._touch(row.session_id)
         return Session(
             row.session_id, row.user.user_id, row.user.user_name, row.user.group, caller.door, row.rights,

@@ -33,13 +33,18 @@ class Principal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who stands at a door: the door's name, the client's address, and what proves who it is."""
+    """Who stands at a door: the door's name, the client's address, and what proves who it is.
+
+    `passive`: the request was sent by an open page and not by the person before it; it is no use of the session, which
+    ends when that person does nothing.
+    """
 
     door: str
     address: str
     request_id: str
     token: str | None = field(default=None, repr=False)
     principal: Principal = Principal.SESSION
+    passive: bool = False
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from opensdm.core.ports import Work
 Handler = Callable[[Any, Work], Awaitable[Any]]
 
 MODULES = (
-    "audit", "batches", "bulk", "changes", "configuration", "devices", "element_types", "elements", "functions",
-    "inventory", "locks", "probe", "push", "restoring", "sessions", "sync", "tasks", "users", "versions",
+    "audit", "batches", "browsing", "bulk", "changes", "configuration", "devices", "element_types", "elements",
+    "functions", "inventory", "locks", "probe", "push", "restoring", "sessions", "sync", "tasks", "users", "versions",
 )  # fmt: skip
 
 

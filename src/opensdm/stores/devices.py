@@ -12,6 +12,7 @@ from opensdm.core.enrolment import endpoint, is_loopback
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
+from opensdm.stores.device_search import BY_NAME, narrowed
 from opensdm.stores.groups import full_names, wire_ids
 from opensdm.stores.lock_tables import device_lock
 from opensdm.stores.locks import NOT_OVER
@@ -101,6 +102,17 @@ class Devices(Repository):
         total = await self._total(query)
         rows = await self._connection.execute(paged(query.order_by(device.c.device_id), page))
         return [_device(row) for row in rows], total
+
+    async def found(self, words: Sequence[str], beneath: int | None, page: Page) -> tuple[list[Device], int]:
+        """Which devices is asked of narrow rows first, and only what is shown of the page is read as a whole."""
+        wanted = narrowed(words, beneath)
+        total = await self._total(wanted)
+        ids = (await self._connection.scalars(paged(wanted.order_by(*BY_NAME), page))).all()
+        found: list[Device] = []
+        for part in parts(ids):
+            rows = await self._connection.execute(_DEVICES.where(device.c.device_id.in_(part)).order_by(*BY_NAME))
+            found += map(_device, rows)
+        return found, total
 
     async def device(self, device_id: int) -> Device:
         return _device(await self._device_row(device_id))

@@ -42,6 +42,9 @@ _HELD = {
 }
 _ONE = text(f"{_VIEWS} WHERE v.device_id = :device_id")
 _BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR lower(v.holder_name) = :holder)"
+_SEVERAL = text(f"{_VIEWS} WHERE v.device_id IN :devices ORDER BY v.device_id").bindparams(
+    bindparam("devices", expanding=True)
+)
 _LISTS = {
     stale: text(f"{_VIEWS} WHERE {held} {_BY_HOLDER} ORDER BY v.since_us, v.device_id LIMIT :rows OFFSET :first")
     for stale, held in _HELD.items()
@@ -160,6 +163,13 @@ class SqlLocks(Repository):
         total = int(await self._connection.scalar(_COUNTS[stale], values))
         rows = (await self._connection.execute(_LISTS[stale], values | sliced(page))).all()
         return await self._views(rows), total
+
+    async def locks_on(self, device_ids: Sequence[int]) -> list[LockView]:
+        found: list[LockView] = []
+        for part in parts(sorted(set(device_ids))):
+            rows = (await self._connection.execute(_SEVERAL, self._values(devices=part))).all()
+            found += await self._views(rows)
+        return found
 
     async def events(self, device_id: int, page: Page) -> tuple[list[LockEvent], int]:
         """The history of one device's lock, oldest first; it outlives the device."""

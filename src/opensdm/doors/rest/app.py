@@ -27,6 +27,7 @@ from opensdm.doors.http import (
 from opensdm.doors.rest import (
     admin,
     audit,
+    browsing,
     bulk,
     configuration,
     elements,
@@ -48,7 +49,7 @@ from opensdm.doors.rest.media import OWN_VERSION, Version, asked_text, default_m
 from opensdm.doors.rest.media import NotAcceptable as NoMedium
 from opensdm.doors.rest.routing import BASE, FIRST, VERSIONS, Call, Endpoint, Reply, allowed, by_path, find, never
 from opensdm.doors.rest.settings import RestSettings
-from opensdm.doors.rest.stream_places import StreamPlaces
+from opensdm.doors.stream_places import StreamPlaces
 from opensdm.gate import Caller, Gate
 
 __all__ = ["ENDPOINTS", "RestSettings", "build_app"]
@@ -57,6 +58,7 @@ DOOR = "rest"
 ENDPOINTS: tuple[Endpoint, ...] = (
     *admin.ENDPOINTS,
     *inventory.ENDPOINTS,
+    *browsing.ENDPOINTS,
     *functions.ENDPOINTS,
     *bulk.ENDPOINTS,
     *probe.ENDPOINTS,
@@ -292,9 +294,10 @@ class _Door:
         """Headers of every reply, whatever it is."""
         resp.set_header("X-Request-Id", self.exchange(req).request_id)
         resp.set_header("Server", "OpenSDM")
-        resp.set_header("X-Frame-Options", "SAMEORIGIN")
         resp.set_header("X-Content-Type-Options", "nosniff")
-        resp.set_header("Cache-Control", "no-store")
+        for name, value in (("X-Frame-Options", "SAMEORIGIN"), ("Cache-Control", "no-store")):
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
         if self._secure(req):
             resp.set_header("Strict-Transport-Security", "max-age=31536000")
 

@@ -10,7 +10,7 @@ from opensdm.doors.rest.listing import listed
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import PAGING, filters, page
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
-from opensdm.doors.rest.times import from_rfc3339
+from opensdm.doors.times import from_rfc3339
 
 
 async def list_audit(call: Call) -> Reply:

@@ -20,7 +20,7 @@ from opensdm.doors.rest.next_steps import render
 from opensdm.doors.rest.provisioning_replies import conflict, difference
 from opensdm.doors.rest.replies import blocker
 from opensdm.doors.rest.routing import Endpoint
-from opensdm.doors.rest.times import rfc3339
+from opensdm.doors.times import rfc3339
 from opensdm.gate import Caller, Gate
 
 _LOOK_AROUND = (NextStep("ListDevices"), NextStep("ShowSession"))

@@ -9,7 +9,7 @@ from opensdm.core.results import Comparison, TaskShown, TaskStarted, VersionShow
 from opensdm.core.task import Progress, Task
 from opensdm.core.versions import Version
 from opensdm.doors.rest.provisioning_replies import config_element, difference, stored_result
-from opensdm.doors.rest.times import rfc3339
+from opensdm.doors.times import rfc3339
 
 Wire = dict[str, Any]
 

@@ -34,7 +34,8 @@ from opensdm.doors.rest.locks import LOCK, LOCKS, UNLOCK, locks_as_committed
 from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import number
 from opensdm.doors.rest.routing import Call, Endpoint, Reply, number_of
-from opensdm.doors.rest.streams import EVENT_STREAM, stream
+from opensdm.doors.rest.streams import stream
+from opensdm.doors.streams import EVENT_STREAM
 
 AT_ONCE = 16
 """Devices of one call that are locked at the same time, where each is a request of its own."""

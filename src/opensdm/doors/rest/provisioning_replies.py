@@ -12,7 +12,7 @@ from opensdm.core.operations import PushAction
 from opensdm.core.rebase import Clash
 from opensdm.core.results import Held, PushPreview, PushReply, RebaseReply, SyncReport
 from opensdm.core.staging import ChangeSet, PendingChange
-from opensdm.doors.rest.times import published, rfc3339
+from opensdm.doors.times import published, rfc3339
 
 Wire = dict[str, Any]
 

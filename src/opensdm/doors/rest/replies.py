@@ -19,7 +19,7 @@ from opensdm.core.results import (
     SessionShown,
 )
 from opensdm.core.versions import Drift
-from opensdm.doors.rest.times import published, rfc3339, to_the_microsecond
+from opensdm.doors.times import published, rfc3339, to_the_microsecond
 
 Wire = dict[str, Any]
 

@@ -19,7 +19,8 @@ from opensdm.core.operations import Operation
 from opensdm.doors.rest.media import OWN_VERSION, Medium, Version
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.doors.rest.shapes import Shape
-from opensdm.doors.rest.stream_places import StreamPlaces
+from opensdm.doors.stream_places import StreamPlaces
+from opensdm.doors.streams import Pace
 from opensdm.gate import Caller, Gate
 
 VERSIONS: Mapping[str, Version] = {f"v1.{minor}": (1, minor) for minor in range(OWN_VERSION[1] + 1)}
@@ -103,6 +104,11 @@ class Call:
     def own(self) -> bool:
         """Whether the version is one of ours, a superset of the published ones."""
         return self.version >= OWN_VERSION
+
+    @property
+    def pace(self) -> Pace:
+        """Of streams of events."""
+        return Pace(self.settings.heartbeat_s, self.stopping)
 
     async def execute(self, operation: Operation) -> Any:
         """Through the gate, as this caller, with the caller's epoch."""

@@ -25,7 +25,8 @@ from opensdm.doors.rest.media import OWN_VERSION
 from opensdm.doors.rest.query import PAGING, filters, number, page
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
 from opensdm.doors.rest.shapes import Shape
-from opensdm.doors.rest.streams import EVENT_STREAM, stream
+from opensdm.doors.rest.streams import stream
+from opensdm.doors.streams import EVENT_STREAM
 
 TASKS = "/configuration/tasks"
 FILTERS = frozenset(("deviceId", "userName", "state", "operation"))

@@ -1,0 +1,63 @@
+"""The list of devices: a tree of groups beside it, a filter that the server answers at each keystroke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from opensdm.core.inventory import HOME_GROUP_ID, DeviceGroup, wire_id
+from opensdm.core.operations import FindDevices, ListDeviceGroups
+from opensdm.core.results import DeviceFound, GroupShown, Listing
+from opensdm.doors.web.routing import Call, Reply, Route, id_number
+
+PAGE = 50
+URL = "/web/devices"
+
+
+async def list_devices(call: Call) -> Reply:
+    """The page; for htmx only the list, as the filter narrows it."""
+    words, offset = call.asked("q"), call.asked_number("offset", 0)
+    group = call.asked("group")
+    beneath = id_number(group) if group else None
+    operation = FindDevices(words=words, beneath=beneath, offset=offset, limit=PAGE)
+    found: Listing[DeviceFound] = await call.execute(operation)
+    kept = {name: value for name, value in (("q", words), ("group", group)) if value}
+    values: dict[str, Any] = {
+        "found": found, "words": words, "group": group, "limit": PAGE,
+        "more": f"{URL}?{urlencode({**kept, 'offset': ''})}",
+    }  # fmt: skip
+    if call.fragment:
+        return Reply.page("device_list.html", **values)
+    groups: Listing[GroupShown] = await call.execute(ListDeviceGroups())
+    chosen = beneath or HOME_GROUP_ID
+    tree = [each.group for each in groups.items]
+    return Reply.page("devices.html", tree=branches(tree), open=_above(tree, chosen), chosen=chosen, **values)
+
+
+def branches(groups: Sequence[DeviceGroup]) -> Mapping[int | None, Sequence[DeviceGroup]]:
+    """The groups beneath each group, by name; those without a parent beneath None."""
+    found: dict[int | None, list[DeviceGroup]] = {}
+    for group in sorted(groups, key=lambda each: each.group_name.casefold()):
+        found.setdefault(group.parent_id, []).append(group)
+    return found
+
+
+def _above(groups: Sequence[DeviceGroup], group_id: int) -> frozenset[int]:
+    """The groups that are open so that one of them is seen: itself and those above it."""
+    parents = {group.group_id: group.parent_id for group in groups}
+
+    def way() -> Iterator[int]:
+        at: int | None = group_id
+        while at is not None and at in parents:
+            yield at
+            at = parents[at]
+
+    return frozenset(way()) | {HOME_GROUP_ID}
+
+
+def page_of(device_id: int) -> str:
+    return f"{URL}/{wire_id(device_id)}"
+
+
+ROUTES = (Route("GET", "/devices", list_devices),)

@@ -1,0 +1,80 @@
+// Padlocks and toasts of an open page, kept true by server-sent events. The server draws; this puts it in its place.
+import { ownTimes } from "./page.js";
+
+const toasts = document.querySelector("#toasts");
+let source = null;
+let following = "";
+let waiting = 0;
+
+function drawn(html) {
+    const made = document.createElement("template");
+    made.innerHTML = html;
+    return made.content.firstElementChild;
+}
+
+function put(html) {
+    const fresh = drawn(html);
+    for (const old of document.querySelectorAll(`[id="${fresh.id}"]`)) {
+        const copy = fresh.cloneNode(true);
+        const focused = old.contains(document.activeElement);
+        const changed = old.dataset.mark !== copy.dataset.mark;
+        if (old.dataset.state !== copy.dataset.state) copy.classList.add("padlock-changed");
+        old.replaceWith(copy);
+        htmx.process(copy);
+        ownTimes(copy);
+        if (focused) copy.querySelector("button")?.focus({ preventScroll: true });
+        if (changed) copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true }));
+    }
+}
+
+function toast({ key, html }) {
+    if (sessionStorage.getItem(`told-${key}`) || document.querySelector(`[data-key="${key}"]`)) return;
+    const made = drawn(html);
+    toasts.append(made);
+    htmx.process(made);
+    ownTimes(made);
+}
+
+function devices() {
+    return [...new Set([...document.querySelectorAll("[data-device]")].map((each) => each.dataset.device))].slice(0, 200);
+}
+
+function follow() {
+    const wanted = devices().map((id) => `device=${id}`).join("&");
+    if (source && source.readyState !== EventSource.CLOSED && wanted === following) return;
+    source?.close();
+    following = wanted;
+    source = new EventSource(`/web/events?${wanted}`);
+    source.addEventListener("ready", () => { document.body.dataset.live = "yes"; });
+    source.addEventListener("padlock", (event) => put(JSON.parse(event.data).html));
+    source.addEventListener("toast", (event) => toast(JSON.parse(event.data)));
+    source.addEventListener("error", (event) => {
+        document.body.dataset.live = "no";
+        // The server says why it ends a stream; a stream that broke off opens by itself again.
+        if (event.data) {
+            source.close();
+            if (JSON.parse(event.data).code === "NOT_LOGGED_IN") location.assign("/web/sign-in?why=idle");
+        }
+    });
+}
+
+function soon() {
+    clearTimeout(waiting);
+    waiting = setTimeout(follow, 150);
+}
+
+function stop() {
+    source?.close();
+    source = null;
+    following = "";
+}
+
+toasts.addEventListener("click", (event) => {
+    const told = event.target.closest(".toast");
+    if (told && event.target.closest("button, a")) sessionStorage.setItem(`told-${told.dataset.key}`, "yes");
+});
+// A browser opens only so many connections to one server: a page that nobody sees gives its own back.
+document.addEventListener("visibilitychange", () => (document.hidden ? stop() : follow()));
+addEventListener("pagehide", stop);
+document.addEventListener("htmx:afterSettle", soon);
+follow();

@@ -1,0 +1,96 @@
+"""Working without a mouse, the filter, the look, and the warning before an idle session ends."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from opensdm.core.operations import ShowLock
+from tests.gatehouse import PASSWORD
+from tests.web.conftest import Enter
+from tests.web.site import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_device_is_found_locked_and_opened_by_keys(site: Site, enter: Enter) -> None:
+    page = await enter("alice", "/web/devices")
+    await page.keyboard.press("/")
+    await expect(page.locator("#filter")).to_be_focused()
+    await page.keyboard.type("edge west")
+    await expect(page.locator("tr[data-row]")).to_have_count(2)
+    assert page.url.endswith("?q=edge+west")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("j")
+    await expect(page.locator("tr[data-row].at")).to_contain_text("west-edge-01")
+    await page.keyboard.press("l")
+    edge = site.ids["west-edge-01"]
+    await expect(page.locator(f"#padlock-ID{edge}")).to_have_attribute("data-state", "mine")
+    assert (await site.house.do("mona", ShowLock(device_id=edge))).row.holder_name == "alice"
+    await page.keyboard.press("j")
+    await page.keyboard.press("x")
+    await expect(page.locator("[data-selected]")).to_have_text("1")
+    await page.keyboard.press("k")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{site.url}/web/devices/ID{edge}")
+    await page.keyboard.press("g")
+    await page.keyboard.press("l")
+    await page.wait_for_url(f"{site.url}/web/locks")
+
+
+async def test_a_reader_signs_in_by_the_form(site: Site, enter: Enter) -> None:
+    page = await enter(None, "/web/locks")
+    await page.keyboard.type("alice")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("wrong-password-1")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".alert")).to_contain_text("Wrong user name or password")
+    await expect(page.locator("input[name=password]")).to_be_focused()
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{site.url}/web/locks")
+
+
+async def test_help_opens_and_closes(site: Site, enter: Enter) -> None:
+    page = await enter("alice")
+    await page.keyboard.press("?")
+    await expect(page.locator("#help")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#help")).to_be_hidden()
+
+
+async def test_a_group_narrows_the_list_and_stays_while_filtering(site: Site, enter: Enter) -> None:
+    page = await enter("alice", "/web/devices")
+    await page.click(".tree >> text=West")
+    await expect(page.locator("tr[data-row]")).to_have_count(4)
+    await page.fill("#filter", "lab")
+    await expect(page.locator("tr[data-row]")).to_have_count(2)
+    await page.fill("#filter", "core")
+    await expect(page.locator(".empty")).to_contain_text("No device matches")
+
+
+async def test_the_look_that_was_chosen_stays(site: Site, enter: Enter) -> None:
+    page = await enter("alice")
+    await expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    async with page.expect_response("**/web/theme"):
+        await page.click("[data-theme-toggle]")
+    await expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+async def test_an_idle_reader_is_warned_and_then_signed_out(site: Site, enter: Enter) -> None:
+    page = await enter("bob")
+    await page.clock.install()
+    await page.goto(f"{site.url}/web/locks")
+    await page.clock.run_for(1_690_000)
+    sheet = page.locator("#idle")
+    await expect(sheet).to_be_visible()
+    async with page.expect_response("**/web/stay"):
+        await sheet.get_by_role("button", name="Stay signed in").click()
+    await expect(sheet).to_be_hidden()
+    await page.clock.run_for(1_690_000)
+    await expect(sheet).to_be_visible()
+    await page.clock.run_for(60_000)
+    await page.wait_for_url(f"{site.url}/web/sign-in?why=idle")
+    await expect(page.locator("main")).to_contain_text("signed out because nothing was done")

@@ -1,0 +1,94 @@
+"""Two people at two browsers: what one does to a lock the other sees at once, and is told what to do about it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from opensdm.core.operations import LockDevice, ShowLock, UnlockDevice
+from tests.web.conftest import Enter
+from tests.web.site import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+WITHIN_MS = 10_000
+"""Far more than it takes: no test here is about the machine's speed."""
+
+
+def padlock(page: Page, device_id: int) -> str:
+    return f"#padlock-ID{device_id}"
+
+
+async def test_lock_ask_release_lock(site: Site, enter: Enter) -> None:
+    """alice locks, bob's padlock turns; his form is refused with her name and keeps his words; he asks; she releases
+    from the toast; he gets it from his."""
+    edge = site.ids["core-sbc-01"]
+    alice = await enter("alice", f"/web/devices/ID{edge}")
+    bob = await enter("bob", f"/web/devices/ID{edge}")
+    await expect(bob.locator("body")).to_have_attribute("data-live", "yes")
+    await bob.fill("#field-reason", "bob's own reason")
+
+    await alice.fill("#field-reason", "change 4711")
+    await alice.click("#lock-panel button:has-text('Lock')[type=submit]")
+    turned = bob.locator(padlock(bob, edge))
+    await expect(turned).to_have_attribute("data-state", "held", timeout=WITHIN_MS)
+    await expect(turned).to_contain_text("alice")
+
+    await bob.click("#lock-panel button:has-text('Lock')[type=submit]")
+    refusal = bob.locator("#refusal .refusal")
+    await expect(refusal).to_contain_text("alice holds core-sbc-01")
+    await expect(refusal).to_contain_text("change 4711")
+    await expect(bob.locator("#field-reason")).to_have_value("bob's own reason")
+
+    await refusal.get_by_role("button", name="Ask alice to release").click()
+    await expect(bob.locator("#refusal")).to_contain_text("The holder was asked")
+    toast = alice.locator(".toast")
+    await expect(toast).to_contain_text("bob asks you to release core-sbc-01", timeout=WITHIN_MS)
+    await toast.get_by_role("button", name="Release").click()
+    await expect(alice.locator("#toasts")).to_contain_text("You released the device")
+
+    free = bob.locator(".toast")
+    await expect(free).to_contain_text("core-sbc-01 is free", timeout=WITHIN_MS)
+    await free.get_by_role("button", name="Lock it").click()
+    await expect(bob.locator(padlock(bob, edge))).to_have_attribute("data-state", "mine", timeout=WITHIN_MS)
+    await expect(alice.locator(padlock(alice, edge))).to_contain_text("bob", timeout=WITHIN_MS)
+    assert (await site.house.do("mona", ShowLock(device_id=edge))).row.holder_name == "bob"
+
+
+async def test_a_lock_by_another_door_turns_the_padlock_of_a_list(site: Site, enter: Enter) -> None:
+    edge = site.ids["lab-a"]
+    page = await enter("alice", "/web/devices")
+    await expect(page.locator("body")).to_have_attribute("data-live", "yes")
+    await site.house.do("bob", LockDevice(device_id=edge, reason="by REST"))
+    turned = page.locator(padlock(page, edge))
+    await expect(turned).to_have_attribute("data-state", "held", timeout=WITHIN_MS)
+    await turned.hover()
+    await expect(turned.locator(".padlock-more")).to_contain_text("by REST")
+    await site.house.do("bob", UnlockDevice(device_id=edge))
+    await expect(turned).to_have_attribute("data-state", "free", timeout=WITHIN_MS)
+
+
+async def test_an_override_takes_the_lock_that_was_seen_and_its_holder_is_told(site: Site, enter: Enter) -> None:
+    edge = site.ids["east-edge-01"]
+    await site.house.do("alice", LockDevice(device_id=edge))
+    alice = await enter("alice", "/web/devices")
+    await expect(alice.locator("body")).to_have_attribute("data-live", "yes")
+    admin = await enter("admin", f"/web/devices/ID{edge}#override")
+    await admin.fill("#override-reason", "alice is on leave")
+    await admin.click("text=Override the lock")
+    await expect(admin.locator("#lock-panel")).to_contain_text("The lock was taken away")
+    await expect(admin.locator("#lock-history")).to_contain_text("took the lock away", timeout=WITHIN_MS)
+    told = alice.locator(".toast")
+    await expect(told).to_contain_text("Your lock on east-edge-01 was taken away by admin", timeout=WITHIN_MS)
+
+
+async def test_an_override_of_a_lock_that_is_another_one_by_now_is_refused(site: Site, enter: Enter) -> None:
+    edge = site.ids["east-edge-01"]
+    await site.house.do("alice", LockDevice(device_id=edge))
+    admin = await enter("admin", f"/web/devices/ID{edge}#override")
+    await admin.fill("#override-reason", "she is on leave")
+    await site.house.do("alice", UnlockDevice(device_id=edge))
+    await site.house.do("bob", LockDevice(device_id=edge))
+    await admin.click("text=Override the lock")
+    await expect(admin.locator("#refusal")).to_contain_text("The lock is another one by now")
+    await expect(admin.locator("#override-reason")).to_have_value("she is on leave")
+    assert (await site.house.do("mona", ShowLock(device_id=edge))).row.holder_name == "bob"

@@ -17,7 +17,7 @@ DEMO_ARGS ?=
 UPGRADE ?=
 LAB_ARGS ?=
 
-.PHONY: help setup lock clean demo serve lab test lint types arch format prove docs docs-proof bench packages unit coverage
+.PHONY: screenshots help setup lock clean demo serve lab test lint types arch format prove docs docs-proof bench packages unit coverage
 
 help:
 	@awk -v colour=$$([ -t 1 ] && echo 1 || echo 0) -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,10 @@ format: setup ## Rewrite the source in the one format
 
 docs: setup ## Write the generated pages: operations, errors, settings
 	@$(BIN)/python docs/generate.py
+
+screenshots: packages setup ## Draw docs/screenshots anew: each page of the web GUI, light and dark
+	@rm -rf docs/screenshots && mkdir -p docs/screenshots
+	@OPENSDM_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/web/test_pages.py $(PYTEST_ARGS)
 
 docs-proof: packages setup ## Write docs/proof.md from a run of the planted faults
 	@$(BIN)/python -m tests.proof.page

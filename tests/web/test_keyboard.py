@@ -19,7 +19,7 @@ async def test_a_device_is_found_locked_and_opened_by_keys(site: Site, enter: En
     await expect(page.locator("#filter")).to_be_focused()
     await page.keyboard.type("edge west")
     await expect(page.locator("tr[data-row]")).to_have_count(2)
-    assert page.url.endswith("?q=edge+west")
+    await expect(page).to_have_url(f"{site.url}/web/devices?q=edge%20west")
     await page.keyboard.press("Escape")
     await page.keyboard.press("j")
     await expect(page.locator("tr[data-row].at")).to_contain_text("west-edge-01")

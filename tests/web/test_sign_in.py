@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -26,7 +27,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def http(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    app = build_app(house.gate)
+    app: Any = build_app(house.gate)
     add_web_routes(app, house.gate, WebSettings(banner="Only for <staff>"))
     transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
     async with httpx2.AsyncClient(transport=transport, base_url=HTTPS) as http:
@@ -98,11 +99,10 @@ async def test_a_form_without_the_token_of_its_session_changes_nothing(house: Ho
     for bad in ("", "0" * 64, mine[:-1], mine.upper() + "x", "\xe9"):
         refused = await http.post("/web/users", data={"csrf": bad, "name": "mallory"})
         assert refused.status_code == 403, bad
-    foreign = await http.post(
-        "/web/theme", data={"csrf": mine, "theme": "dark"}, headers={"Sec-Fetch-Site": "cross-site"}
-    )
+    dark, elsewhere = {"csrf": mine, "theme": "dark"}, {"Sec-Fetch-Site": "cross-site"}
+    foreign = await http.post("/web/theme", data=dark, headers=elsewhere)
     assert foreign.status_code == 403
-    assert (await http.post("/web/theme", data={"csrf": mine, "theme": "dark"})).status_code == 204
+    assert (await http.post("/web/theme", data=dark)).status_code == 204
     await sign_in(http, "bob")
     stolen = await http.post("/web/theme", data={"csrf": mine, "theme": "dark"})
     assert stolen.status_code == 403

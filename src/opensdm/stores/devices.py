@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, or_, select, text, update
 
 from opensdm.core.enrolment import endpoint, is_loopback
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
@@ -105,14 +105,22 @@ class Devices(Repository):
 
     async def found(self, words: Sequence[str], beneath: int | None, page: Page) -> tuple[list[Device], int]:
         """Which devices is asked of narrow rows first, and only what is shown of the page is read as a whole."""
-        wanted = narrowed(words, beneath)
-        total = await self._total(wanted)
-        ids = (await self._connection.scalars(paged(wanted.order_by(*BY_NAME), page))).all()
+        ids, total = await self._numbered(narrowed(words, beneath).order_by(*BY_NAME), page, at_once=bool(words))
         found: list[Device] = []
         for part in parts(ids):
-            rows = await self._connection.execute(_DEVICES.where(device.c.device_id.in_(part)).order_by(*BY_NAME))
-            found += map(_device, rows)
+            shown = _DEVICES.where(device.c.device_id.in_(part)).order_by(*BY_NAME)
+            found += map(_device, await self._connection.execute(shown))
         return found, total
+
+    async def _numbered(self, wanted: Select[Any], page: Page, *, at_once: bool) -> tuple[Sequence[int], int]:
+        """A page of ids, and how many there are. `at_once`: looking at them is the work, so it is done in one pass."""
+        if not at_once:
+            return (await self._connection.scalars(paged(wanted, page))).all(), await self._total(wanted.order_by(None))
+        counted: Select[Any] = wanted.add_columns(func.count().over())
+        rows: Sequence[Any] = (await self._connection.execute(paged(counted, page))).all()
+        if not rows and (page.offset or page.limit == 0):
+            return (), await self._total(wanted.order_by(None))
+        return [number for number, _ in rows], rows[0][1] if rows else 0
 
     async def device(self, device_id: int) -> Device:
         return _device(await self._device_row(device_id))

@@ -139,6 +139,17 @@ device = Table(
     Column("poll_error", Text),
     Index("device_by_group", "group_id"),
     Index("device_by_nf", "nf_id"),
+    Index(
+        "device_by_name",
+        "device_name",
+        "device_id",
+        "address",
+        "platform",
+        "software_version",
+        "serial_number",
+        "nf_id",
+        "group_id",
+    ),
 )
 
 node = Table(

@@ -4,6 +4,7 @@ A test module makes a class of a suite and gives it a fixture: `store`, of type 
 `DriverBench`.
 """
 
+from opensdm.testing.browsing import BrowsingContract
 from opensdm.testing.configurations import ConfigurationContract
 from opensdm.testing.devices import ReachContract
 from opensdm.testing.driver import DriverContract
@@ -29,6 +30,6 @@ __all__ = [
 
 class StoreContract(
     InventoryContract, ReachContract, IdentityContract, ConfigurationContract, VersionContract, TaskContract,
-    LockContract,
+    LockContract, BrowsingContract,
 ):  # fmt: skip
     """All that is asked of a store, aggregate by aggregate."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from falcon.asgi import App
-
 from opensdm.doors.health import add_health_routes
-from opensdm.doors.rest.app import build_app
+from opensdm.doors.rest.app import App, build_app
 from opensdm.doors.rest.settings import RestSettings
 from opensdm.doors.soap.app import add_soap_routes
 from opensdm.doors.soap.names import load_names

@@ -43,3 +43,10 @@ async def test_the_locks_of_many_devices_are_shown_at_once(house: House, connect
     assert (await rest.get("/inventory/locks/several")).status_code == 400
     many = ",".join(f"ID{n}" for n in range(1, 1002))
     assert (await rest.get(f"/inventory/locks/several?deviceIds={many}")).status_code == 400
+
+
+async def test_waiting_goes_with_no_other_filter(house: House, connect: Connect) -> None:
+    rest = await connect("mona", "v1.4")
+    answer = await rest.get("/inventory/locks?waiting=true")
+    assert (answer.status_code, answer.json().get("deviceLocks", [])) == (200, [])
+    assert (await rest.get("/inventory/locks?waiting=true&holder=alice")).status_code == 400

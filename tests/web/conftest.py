@@ -68,15 +68,16 @@ async def enter(site: Site, browser: Browser) -> AsyncIterator[Enter]:
     """`await enter("alice", "/web/devices")`: a page in a window of its own, of a new session, watched to the end."""
     watched, windows = Watched(), []
 
-    async def open_page(user: str | None, path: str = "/web", *, dark: bool = False) -> Page:
+    async def open_page(user: str | None, path: str = "/web", *, watch: bool = True) -> Page:
         window = await browser.new_context(
-            viewport={"width": 1366, "height": 768}, color_scheme="dark" if dark else "light", locale="en-GB",
+            viewport={"width": 1366, "height": 768}, color_scheme="light", locale="en-GB",
             timezone_id="UTC", reduced_motion="reduce",
         )  # fmt: skip
         windows.append(window)
         page = await window.new_page()
         page.set_default_timeout(10_000)
-        watched.watch(page)
+        if watch:
+            watched.watch(page)
         if user is not None:
             session = await site.house.caller(user, "web", again=True)
             await window.add_cookies(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import pytest
 from playwright.async_api import Page, expect
 
-from opensdm.core.operations import LockDevice, ShowLock, UnlockDevice
+from opensdm.core.lock import Actor, Admit, Admitted, EndClaim
+from opensdm.core.operations import LockDevice, Scope, ShowLock, ShowSession, UnlockDevice
+from opensdm.core.submission import Submission, Target
 from tests.web.conftest import Enter
 from tests.web.site import Site
 
@@ -67,6 +72,35 @@ async def test_a_lock_by_another_door_turns_the_padlock_of_a_list(site: Site, en
     await expect(turned).to_have_attribute("data-state", "free", timeout=WITHIN_MS)
 
 
+async def test_work_that_runs_shows_in_the_padlock_until_it_ends(site: Site, enter: Enter) -> None:
+    edge, ledger = site.ids["lab-b"], site.house.ledger
+    bob = (await site.house.do("bob", ShowSession())).session
+    actor = Actor(bob.user_id, bob.user_name, bob.session_id, "rest")
+    page = await enter("alice", "/web/devices")
+    await expect(page.locator("body")).to_have_attribute("data-live", "yes")
+    claim = Admit(actor, frozenset(), 0, "PushChanges", ledger.incarnation, exclusive=True)
+    admitted = (await ledger.submit(Submission(Target(Scope.DEVICE, edge), claim))).answer
+    assert isinstance(admitted, Admitted) and admitted.claim is not None
+    face = page.locator(padlock(page, edge))
+    await expect(face).to_contain_text("Push changes of bob runs", timeout=WITHIN_MS)
+    end = EndClaim(admitted.claim.claim_id, uncertain=True)
+    await ledger.submit(Submission(Target(devices=frozenset({edge})), end))
+    await expect(face).not_to_contain_text("Push changes", timeout=WITHIN_MS)
+    await expect(face.locator(".padlock-uncertain")).to_be_visible()
+
+
+async def test_a_page_whose_server_is_gone_says_so(site: Site, enter: Enter) -> None:
+    page = await enter("alice", "/web/devices", watch=False)
+    await expect(page.locator("body")).to_have_attribute("data-live", "yes")
+    await expect(page.locator("#offline")).to_be_hidden()
+    await page.route("**/web/events*", lambda route: route.abort())
+    await page.fill("#filter", "lab")
+    await expect(page.locator("#offline")).to_be_visible()
+    await page.unroute("**/web/events*")
+    await page.fill("#filter", "core")
+    await expect(page.locator("#offline")).to_be_hidden()
+
+
 async def test_an_override_takes_the_lock_that_was_seen_and_its_holder_is_told(site: Site, enter: Enter) -> None:
     edge = site.ids["east-edge-01"]
     await site.house.do("alice", LockDevice(device_id=edge))
@@ -92,3 +126,23 @@ async def test_an_override_of_a_lock_that_is_another_one_by_now_is_refused(site:
     await expect(admin.locator("#refusal")).to_contain_text("The lock is another one by now")
     await expect(admin.locator("#override-reason")).to_have_value("she is on leave")
     assert (await site.house.do("mona", ShowLock(device_id=edge))).row.holder_name == "bob"
+
+
+async def test_who_waits_for_a_device_is_listed(site: Site, enter: Enter) -> None:
+    edge, ledger = site.ids["lab-b"], site.house.ledger
+    bob = (await site.house.do("bob", ShowSession())).session
+    claim = Admit(
+        Actor(bob.user_id, bob.user_name, bob.session_id, "rest"), frozenset(), 0, "PushChanges", ledger.incarnation,
+        exclusive=True,
+    )  # fmt: skip
+    await ledger.submit(Submission(Target(Scope.DEVICE, edge), claim))
+    waiting = asyncio.create_task(site.house.do("alice", LockDevice(device_id=edge, wait_s=60)))
+    page = await enter("bob", "/web/locks?which=waiting")
+    while await page.locator("#locks tr[data-row]").count() == 0:
+        await page.reload()
+    await expect(page.locator("#locks")).to_contain_text("alice waits")
+    await expect(page.locator(padlock(page, edge))).to_have_attribute("data-state", "waiting")
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    await expect(page.locator(padlock(page, edge))).to_have_attribute("data-state", "free", timeout=WITHIN_MS)

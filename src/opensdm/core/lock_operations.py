@@ -115,10 +115,14 @@ class CheckLock(Operation, rule=observe("device:lock:checked", Area.INVENTORY, S
 
 @dataclass(frozen=True, kw_only=True)
 class ListLocks(Operation, rule=observe("device:lock:listed", Area.INVENTORY)):
-    """Held locks, oldest first. `holder`: user name. `stale`: holder idle, logged out or disabled."""
+    """Held locks, oldest first. `holder`: user name. `stale`: holder idle, logged out or disabled.
+
+    `waiting`: instead, devices that a lock request waits for, held or free, by id.
+    """
 
     holder: str | None = None
     stale: bool | None = None
+    waiting: bool = False
     offset: int = 0
     limit: int | None = None
 

@@ -330,6 +330,9 @@ class LockStore(Protocol):
 
     async def lock(self, device_id: int) -> LockView: ...
     async def locks(self, *, holder: str | None, stale: bool | None, page: Page) -> tuple[list[LockView], int]: ...
+    async def waited_for(self) -> list[int]:
+        """The devices that a lock request waits for, by id."""
+
     async def locks_on(self, device_ids: Sequence[int]) -> list[LockView]:
         """Of those of these devices that are there, held or free, by id."""
 

@@ -144,9 +144,21 @@ async def show_lock(operation: ShowLock, work: Work) -> LockView:
 
 
 async def list_locks(operation: ListLocks, work: Work) -> Listing[LockView]:
+    if operation.waiting:
+        return await work.read(lambda tx: _waited_for(tx, operation))
     page = Page(operation.offset, operation.limit)
     found, total = await work.read(lambda tx: tx.locks.locks(holder=operation.holder, stale=operation.stale, page=page))
     return Listing(tuple(found), total, operation.offset)
+
+
+async def _waited_for(tx: Transaction, operation: ListLocks) -> Listing[LockView]:
+    """Few at any time: those who wait are waited for by a server."""
+    if operation.holder is not None or operation.stale is not None:
+        raise InvalidRequest("waiting goes with no other filter", field="waiting")
+    ids = await tx.locks.waited_for()
+    end = None if operation.limit is None else operation.offset + operation.limit
+    found = await tx.locks.locks_on(ids[operation.offset : end])
+    return Listing(tuple(found), len(ids), operation.offset)
 
 
 async def list_lock_events(operation: ListLockEvents, work: Work) -> Listing[LockEvent]:

@@ -119,6 +119,12 @@ _REQUESTS = text(
      ORDER BY p.pending_id
     """
 )
+_WAITED_FOR = text(
+    """
+    SELECT DISTINCT t.device_id FROM lock_pending_device t JOIN lock_pending p ON p.pending_id = t.pending_id
+     WHERE p.deadline_us > :now_us ORDER BY t.device_id
+    """
+)
 _ASK = """
     SELECT a.device_id, d.device_name, a.asker_id, u.user_name AS asker_name, l.holder_id, a.message, a.at_us, a.epoch
       FROM lock_ask a
@@ -163,6 +169,9 @@ class SqlLocks(Repository):
         total = int(await self._connection.scalar(_COUNTS[stale], values))
         rows = (await self._connection.execute(_LISTS[stale], values | sliced(page))).all()
         return await self._views(rows), total
+
+    async def waited_for(self) -> list[int]:
+        return list((await self._connection.scalars(_WAITED_FOR, self._values())).all())
 
     async def locks_on(self, device_ids: Sequence[int]) -> list[LockView]:
         found: list[LockView] = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from opensdm.core.lock import Admit, TakeLock
+from opensdm.core.lock import Admit, TakeLock, Waiting
 from opensdm.core.ports import DeviceFacts, NewDevice, Page
-from opensdm.testing.store import OpenStore, actor
+from opensdm.testing.store import SECOND_US, OpenStore, actor
 
 
 class BrowsingContract:
@@ -83,3 +83,17 @@ class BrowsingContract:
         assert [view.row.holder_name for view in views] == [None, "alice", None]
         assert [len(view.running) for view in views] == [0, 0, 1]
         assert await store.read(lambda tx: tx.locks.locks_on([])) == []
+
+    async def test_devices_that_a_request_waits_for(self, store: OpenStore) -> None:
+        alice, bob = await store.add_user("alice"), await store.add_user("bob")
+        first, _, third = [await store.add_device(f"edge-{n}", f"192.0.2.{n}") for n in (1, 2, 3)]
+        assert await store.read(lambda tx: tx.locks.waited_for()) == []
+        for device in (third, first):
+            incarnation = store.ledger.incarnation
+            claim = Admit(actor(bob), frozenset(), device.device_id, "PushChanges", incarnation, exclusive=True)
+            await store.decide(claim, device.device_id)
+            waiting = TakeLock(actor(alice), frozenset(), "work", wait_us=60 * SECOND_US)
+            assert isinstance(await store.decide(waiting, device.device_id), Waiting)
+        assert await store.read(lambda tx: tx.locks.waited_for()) == [first.device_id, third.device_id]
+        store.ahead_s = 61
+        assert await store.read(lambda tx: tx.locks.waited_for()) == []

@@ -87,6 +87,7 @@ async def list_locks(call: Call) -> Reply:
     operation = ListLocks(
         holder=filters(call, ("holder",)).get("holder"),
         stale=flag(call, "stale"),
+        waiting=flag(call, "waiting") or False,
         offset=asked.offset,
         limit=asked.limit,
     )
@@ -111,5 +112,5 @@ ENDPOINTS = (
     Endpoint("GET", _DEVICE + "/lock", show_lock, since=OWN_VERSION),
     Endpoint("POST", _DEVICE + "/lock/override", override_lock, body=extensions.LOCK_OVERRIDE, since=OWN_VERSION),
     Endpoint("GET", _DEVICE + "/lock/events", list_events, query=PAGING, since=OWN_VERSION),
-    Endpoint("GET", LOCKS, list_locks, query=PAGING | {"holder", "stale"}, since=OWN_VERSION),
+    Endpoint("GET", LOCKS, list_locks, query=PAGING | {"holder", "stale", "waiting"}, since=OWN_VERSION),
 )

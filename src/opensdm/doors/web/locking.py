@@ -103,7 +103,7 @@ async def answered(call: Call, device_id: int, words: str) -> Reply:
 
 
 async def act_on_selection(call: Call) -> Reply:
-    """Every device for itself: what one is refused keeps the others from nothing."""
+    """Every device for itself, and none waited for: what one is refused keeps the others from nothing."""
     kind = call.sent("kind")
     chosen = tuple(dict.fromkeys(id_number(each) for each in call.form.get("device", ())))
     if kind not in ("lock", "unlock"):
@@ -122,7 +122,9 @@ async def _each(call: Call, kind: str, chosen: Sequence[int], reason: str | None
 
     async def one(device_id: int) -> Outcome:
         locking = kind == "lock"
-        operation = LockDevice(device_id=device_id, reason=reason) if locking else UnlockDevice(device_id=device_id)
+        operation = (
+            LockDevice(device_id=device_id, reason=reason, wait_s=0) if locking else UnlockDevice(device_id=device_id)
+        )
         try:
             async with turns:
                 await call.execute(operation)

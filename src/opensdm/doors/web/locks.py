@@ -14,12 +14,13 @@ URL = "/web/locks"
 
 
 async def list_locks(call: Call) -> Reply:
-    """`which`: mine, stale, or all; `holder` narrows to a user."""
+    """`which`: mine, stale, waiting, or all; `holder` narrows all to a user."""
     which, holder = call.asked("which", "all"), call.asked("holder")
     offset = call.asked_number("offset", 0)
     operation = ListLocks(
-        holder=call.session.user_name if which == "mine" else holder or None,
+        holder=call.session.user_name if which == "mine" else holder if which == "all" and holder else None,
         stale=True if which == "stale" else None,
+        waiting=which == "waiting",
         offset=offset,
         limit=PAGE,
     )

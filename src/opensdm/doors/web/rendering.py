@@ -21,7 +21,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "instant": words.instant, "machine_time": words.machine_time, "span": words.span,
-        "mark": words.mark, "operation": words.operation, "wire_id": words.ids,
+        "idle": words.idle, "mark": words.mark, "operation": words.operation, "wire_id": words.ids,
     }  # fmt: skip
     made.globals |= {
         "static": assets.url,

@@ -48,7 +48,7 @@ async def sign_out(call: Call) -> Reply:
     await call.execute(Logout())
     why = "idle" if call.sent("why") == "idle" else "out"
     gone = cookie(SESSION_COOKIE, None, secure=call.secure)
-    return Reply.to(f"{PATH}/sign-in?why={why}", ("Set-Cookie", gone), ("Clear-Site-Data", '"cache"'))
+    return Reply.to(f"{PATH}/sign-in?why={why}", ("Set-Cookie", gone))
 
 
 async def stay(call: Call) -> Reply:

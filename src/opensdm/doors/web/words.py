@@ -43,6 +43,11 @@ def span(seconds: float | None) -> str:
     return " ".join(words)
 
 
+def idle(seconds: int) -> str:
+    """How long somebody has done nothing; a use is written at most once a minute."""
+    return "active" if seconds < 60 else f"idle for {span(seconds)}"
+
+
 def operation(name: str) -> str:
     """`PushChanges` as `Push changes`."""
     first, *rest = _CAPITAL.split(name)

@@ -2,9 +2,11 @@
 import { ownTimes } from "./page.js";
 
 const toasts = document.querySelector("#toasts");
+const offline = document.querySelector("#offline");
 let source = null;
 let following = "";
 let waiting = 0;
+let missing = 0;
 
 function drawn(html) {
     const made = document.createElement("template");
@@ -35,6 +37,13 @@ function toast({ key, html }) {
     ownTimes(made);
 }
 
+function connected(live) {
+    document.body.dataset.live = live ? "yes" : "no";
+    clearTimeout(missing);
+    if (live) offline.hidden = true;
+    else missing = setTimeout(() => { offline.hidden = false; }, 2000);
+}
+
 function devices() {
     return [...new Set([...document.querySelectorAll("[data-device]")].map((each) => each.dataset.device))].slice(0, 200);
 }
@@ -45,16 +54,16 @@ function follow() {
     source?.close();
     following = wanted;
     source = new EventSource(`/web/events?${wanted}`);
-    source.addEventListener("ready", () => { document.body.dataset.live = "yes"; });
+    source.addEventListener("ready", () => connected(true));
     source.addEventListener("padlock", (event) => put(JSON.parse(event.data).html));
     source.addEventListener("toast", (event) => toast(JSON.parse(event.data)));
     source.addEventListener("error", (event) => {
-        document.body.dataset.live = "no";
-        // The server says why it ends a stream; a stream that broke off opens by itself again.
-        if (event.data) {
-            source.close();
-            if (JSON.parse(event.data).code === "NOT_LOGGED_IN") location.assign("/web/sign-in?why=idle");
-        }
+        connected(false);
+        // The server says why it ends a stream; one that broke off opens by itself again, or is asked for in a while.
+        if (event.data && JSON.parse(event.data).code === "NOT_LOGGED_IN") {
+            stop();
+            location.assign("/web/sign-in?why=idle");
+        } else if (event.target.readyState === EventSource.CLOSED) setTimeout(soon, 5000);
     });
 }
 

@@ -10,9 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from opensdm.core.operations import Logout
+from opensdm.core.operations import LockDevice, Logout
 from opensdm.doors.rest.app import build_app
 from opensdm.doors.web.app import add_web_routes
+from opensdm.doors.web.rendering import environment
 from opensdm.doors.web.settings import WebSettings
 from tests.gatehouse import PASSWORD, House, house_with_users
 
@@ -173,3 +174,19 @@ async def test_what_cannot_be_read_is_told(http: httpx2.AsyncClient) -> None:
     assert (await http.delete("/web/theme")).status_code == 405
     assert (await http.get("/web/devices/7")).status_code == 404
     assert (await http.get("/web/devices/ID99999")).status_code == 404
+
+
+async def test_a_bug_is_told_by_its_request_id_alone(
+    house: House, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault breaks a page after it was asked for; nothing of it reaches the reader."""
+
+    def broken(text: str) -> str:
+        raise RuntimeError("the secret of the house")
+
+    await sign_in(http, "alice")
+    monkeypatch.setitem(environment().filters, "wire_id", broken)
+    await house.do("alice", LockDevice(device_id=await house.enrol("edge-a")))
+    answer = await http.get("/web", headers={"X-Request-Id": "look-here"})
+    assert answer.status_code == 500
+    assert "look-here" in answer.text and "secret of the house" not in answer.text

@@ -97,10 +97,12 @@ async def test_a_whole_session_on_a_virtual_sbc(bench: Bench, enter: Enter) -> N
     await expect(page.locator("#preview")).to_contain_text("Nothing stands in its way")
     await sound_in_both_lights(page, "provisioning-changes")
 
+    bench.sbc.control({"job_delay_s": 8})  # so that the running push can be looked at at leisure
     await page.get_by_role("button", name="Push 2 changes").click()
     await page.wait_for_url("**/provisioning/tasks/*")
     assert bench.stored("running", "realm-config", identifier="peering") is None
-    await expect(page.locator("[data-step=BEGUN]").first).to_be_visible(timeout=WITHIN_MS)
+    await expect(page.locator("[data-step=BEGUN]")).to_contain_text("Validate", timeout=WITHIN_MS)
+    bench.sbc.control({"job_delay_s": 0.5})
     await sound_in_both_lights(page, "provisioning-push-running")
     await expect(page.locator("#task")).to_have_attribute("data-state", "SUCCESS", timeout=WITHIN_MS)
     assert await page.locator("[data-step=SUCCESS]").count() >= 5

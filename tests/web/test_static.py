@@ -41,7 +41,7 @@ def test_every_vendored_package_has_its_licence_and_its_line(folder: Path) -> No
 
 
 def stylesheets() -> str:
-    return (DOOR / "static/vendor/tabler.css").read_text() + (DOOR / "static/opensdm.css").read_text()
+    return "".join(path.read_text() for path in sorted((DOOR / "static").rglob("*.css")))
 
 
 def test_every_class_of_a_template_has_a_rule() -> None:

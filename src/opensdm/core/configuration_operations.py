@@ -147,10 +147,15 @@ class DiscardChanges(
     Operation,
     rule=Rule(Kind.CHANGE, "device:changes:discarded", Area.CONFIGURATION, Level.FULL, Scope.DEVICE),
 ):
-    """The caller's own staged changes; allowed on a read-only device, since it writes nothing to it."""
+    """The caller's own staged changes; allowed on a read-only device, since it writes nothing to it.
+
+    `element_path` with `key`, as `PendingChange` has them: of that one top-level element alone.
+    """
 
     device_id: int
     change_set: str = ""
+    element_path: str | None = None
+    key: tuple[str, ...] = field(repr=False, default=())
 
 
 @dataclass(frozen=True, kw_only=True)

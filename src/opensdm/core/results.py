@@ -375,7 +375,11 @@ class ElementsShown:
 
 @dataclass(frozen=True, slots=True)
 class ChangesShown:
-    """The caller's staged changes on one device, and attribute by attribute what they change (secrets masked)."""
+    """The caller's staged changes on one device, and attribute by attribute what they change (secrets masked).
+
+    `of_each`: the same differences, those of each change together, in the order of `changes`.
+    """
 
     changes: tuple[PendingChange, ...]
     differences: tuple[Difference, ...] = ()
+    of_each: tuple[tuple[Difference, ...], ...] = ()

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from opensdm.core.difference import Difference, differences, masked
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import RebaseConflict
+from opensdm.core.errors import NotFound, RebaseConflict
 from opensdm.core.operations import DiscardChanges, ListChangeSets, Prefer, RebaseChanges, ShowPendingChanges
 from opensdm.core.ports import Transaction, Work
 from opensdm.core.rebase import Clash, Rebased, rebase
 from opensdm.core.results import ChangesShown, RebaseReply
 from opensdm.core.staging import ChangeSet, PendingChange, check_set_name
+from opensdm.core.validation import describe_key
 from opensdm.handlers.aside import aside
 from opensdm.handlers.loaded import Loaded, changed_types, loaded, still
 from opensdm.handlers.staleness import MAX_DIFFERENCES, named
@@ -41,14 +42,22 @@ async def list_change_sets(operation: ListChangeSets, work: Work) -> tuple[Chang
 
 
 async def discard_changes(operation: DiscardChanges, work: Work) -> None:
-    """The caller's own changes only, of one change set."""
+    """The caller's own changes only, of one change set. Raises NotFound for the one that is not staged."""
     check_set_name(operation.change_set)
+    whose = work.session.user_id, operation.device_id
 
     async def effect(transaction: Transaction) -> None:
         await transaction.inventory.device(operation.device_id)
-        await transaction.configurations.discard_changes(
-            work.session.user_id, operation.device_id, operation.change_set
-        )
+        if operation.element_path is None:
+            await transaction.configurations.discard_changes(*whose, operation.change_set)
+            return
+        staged = await transaction.configurations.changes(*whose, operation.change_set)
+        wanted = operation.element_path, operation.key
+        change = next((c for c in staged if (c.path, c.key) == wanted), None)
+        if change is None:
+            raise NotFound(f"you have nothing staged for {describe_key(wanted)}", elementTypePath=wanted[0])
+        undone = replace(change, after=change.before)
+        await transaction.configurations.put_change(*whose, undone, operation.change_set)
 
     await work.commit(effect)
 
@@ -113,8 +122,16 @@ def shown_change(schema: Schema | None, change: PendingChange) -> PendingChange:
 
 
 def _shown(schema: Schema | None, changes: Sequence[PendingChange]) -> ChangesShown:
-    found = () if schema is None else staged_differences(schema, [c for c in changes if c.path in schema.types])
-    return ChangesShown(tuple(shown_change(schema, change) for change in changes), tuple(found))
+    of_each = tuple(tuple(_differences_known(schema, change)) for change in changes)
+    found = tuple(difference for each in of_each for difference in each)
+    return ChangesShown(tuple(shown_change(schema, change) for change in changes), found, of_each)
+
+
+def _differences_known(schema: Schema | None, change: PendingChange) -> list[Difference]:
+    """None where the schema is not there that would tell."""
+    if schema is None or change.path not in schema.types:
+        return []
+    return differences(schema, change.before, change.after)
 
 
 def _shown_element(schema: Schema | None, element: Element | None) -> Element | None:

@@ -19,7 +19,23 @@ from opensdm.core.results import SessionShown
 from opensdm.doors.errors import MethodNotAllowed, UnsupportedMedia, row
 from opensdm.doors.http import check_coding, check_site, read_body, request_id
 from opensdm.doors.streams import Pace
-from opensdm.doors.web import assets, audit, device, devices, home, live, locking, locks, sign_in, users
+from opensdm.doors.web import (
+    assets,
+    audit,
+    changes,
+    comparing,
+    device,
+    devices,
+    elements,
+    home,
+    live,
+    locking,
+    locks,
+    provisioning,
+    pushing,
+    sign_in,
+    users,
+)
 from opensdm.doors.web.refusals import Refusal, bug, refusal
 from opensdm.doors.web.rendering import render
 from opensdm.doors.web.routing import Call, Reply, Route
@@ -42,6 +58,7 @@ DOOR = "web"
 ROUTES: tuple[Route, ...] = (
     *sign_in.ROUTES, *home.ROUTES, *devices.ROUTES, *device.ROUTES, *locking.ROUTES, *live.ROUTES,
     *locks.ROUTES, *audit.ROUTES, *users.ROUTES,
+    *provisioning.ROUTES, *elements.ROUTES, *changes.ROUTES, *pushing.ROUTES, *comparing.ROUTES,
 )  # fmt: skip
 THEMES = ("auto", "light", "dark")
 _HTML = "text/html; charset=utf-8"

@@ -39,7 +39,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
     error.closest("[data-value]").hidden = false;
     const field = input(error);
     field?.setAttribute("aria-invalid", "true");
-    field?.focus();
+    field?.focus({ preventScroll: true });
+    error.closest("[data-value]").scrollIntoView({ block: "center" });  // not beneath the bar at the foot
 });
 // Leaving with something typed is asked about, unless it was sent.
 let sent = false;

@@ -190,3 +190,15 @@ async def test_a_bug_is_told_by_its_request_id_alone(
     answer = await http.get("/web", headers={"X-Request-Id": "look-here"})
     assert answer.status_code == 500
     assert "look-here" in answer.text and "secret of the house" not in answer.text
+
+
+async def test_a_session_keeps_only_so_many_pages_true(house: House) -> None:
+    """One more is refused, and says so; the page itself works without."""
+    app: Any = build_app(house.gate)
+    add_web_routes(app, house.gate, WebSettings(streams_per_session=0))
+    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
+    async with httpx2.AsyncClient(transport=transport, base_url=HTTPS) as http:
+        await sign_in(http, "alice")
+        answer = await http.get("/web/events")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30"), answer.text
+        assert (await http.get("/web/devices")).status_code == 200

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from prometheus_client import Gauge
 
 from opensdm.doors.errors import StreamsTaken, TooManyStreams
 
+EventT = TypeVar("EventT")
 OPEN = Gauge("opensdm_event_streams", "Streams of events that are open")
 
 
@@ -48,3 +51,18 @@ class StreamPlaces:
                 del self._taken[session]
 
         return give_back
+
+    def placed(self, session: str, events: AsyncIterator[EventT]) -> AsyncIterator[EventT]:
+        """The same events, in a place of that session's until they end. Raises as `take`."""
+        give_back = self.take(session)
+
+        async def within() -> AsyncIterator[EventT]:
+            try:
+                async for event in events:
+                    yield event
+            finally:
+                give_back()
+
+        stream = within()
+        weakref.finalize(stream, give_back)  # one that nobody ever began to read
+        return stream

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from falcon.asgi import SSEvent
 
@@ -21,15 +20,5 @@ def stream(
     opening: Sequence[SSEvent] = (),
 ) -> Reply:
     """The stream of `streamed`, in a place of its session's until it ends. TooManyStreams when there is none."""
-    give_back = call.streams.take(call.caller.token or "")
-
-    async def placed() -> AsyncIterator[SSEvent | None]:
-        try:
-            async for event in streamed(call.pace, found, told, look, over=over, opening=opening):
-                yield event
-        finally:
-            give_back()
-
-    events = placed()
-    weakref.finalize(events, give_back)  # one that nobody ever began to read
-    return Reply.stream(events)
+    events = streamed(call.pace, found, told, look, over=over, opening=opening)
+    return Reply.stream(call.streams.placed(call.caller.token or "", events))

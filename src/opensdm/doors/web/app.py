@@ -18,6 +18,7 @@ from opensdm.core.operations import ShowSession
 from opensdm.core.results import SessionShown
 from opensdm.doors.errors import MethodNotAllowed, UnsupportedMedia, row
 from opensdm.doors.http import check_coding, check_site, read_body, request_id
+from opensdm.doors.stream_places import StreamPlaces
 from opensdm.doors.streams import Pace
 from opensdm.doors.web import (
     assets,
@@ -130,6 +131,7 @@ class _Door:
         self.gate = gate
         self.settings = settings
         self.pace = Pace(settings.heartbeat_s, stopping)
+        self.places = StreamPlaces(settings.streams_per_session, settings.streams)
 
     async def serve(
         self,
@@ -177,6 +179,7 @@ class _Door:
             query=parse_qs(req.query_string, keep_blank_values=True, max_num_fields=1000),
             form={},
             pace=self.pace,
+            places=self.places,
             fragment=req.get_header("HX-Request") == "true",
             secure=self._secure(req),
             last_event_id=req.get_header("Last-Event-ID"),

@@ -52,6 +52,7 @@ async def follow(call: Call) -> Reply:
 
     opening = (SSEvent(event="ready", json={}, retry=1000),)
     events = streamed(call.pace, first, lambda seen: _told(call, seen), look, opening=opening)
+    events = call.places.placed(call.caller.token or "", events)
     return Reply(events=events, headers=(("X-Accel-Buffering", "no"),))
 
 

@@ -14,6 +14,7 @@ from opensdm.core.errors import InvalidRequest, NotFound
 from opensdm.core.identity import Area, Level, Session
 from opensdm.core.operations import Operation
 from opensdm.core.ports import LockView
+from opensdm.doors.stream_places import StreamPlaces
 from opensdm.doors.streams import Pace
 from opensdm.doors.web.settings import WebSettings
 from opensdm.gate import Caller, Gate
@@ -65,6 +66,7 @@ class Call:
     query: Mapping[str, Sequence[str]]
     form: Mapping[str, Sequence[str]]
     pace: Pace
+    places: StreamPlaces
     fragment: bool = False
     secure: bool = False
     last_event_id: str | None = None

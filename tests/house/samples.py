@@ -79,6 +79,7 @@ from opensdm.core.operations import (
     LockGroup,
     Login,
     Logout,
+    LogoutEverywhere,
     MoveNetworkFunction,
     Operation,
     OverrideLock,
@@ -131,6 +132,7 @@ def realm(name: str, **values: str) -> Element:
 SAMPLES: Mapping[str, Sample] = {
     "Login": lambda g, u: Login(user_name="bob", password=PASSWORD),
     "Logout": lambda g, u: Logout(),
+    "LogoutEverywhere": lambda g, u: LogoutEverywhere(),
     "ShowSession": lambda g, u: ShowSession(),
     "ShowServer": lambda g, u: ShowServer(),
     "ListDevices": lambda g, u: ListDevices(),

@@ -10,7 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from opensdm.core.operations import LockDevice, Logout
+from opensdm.core.errors import NotLoggedIn
+from opensdm.core.operations import LockDevice, Logout, ShowLock
 from opensdm.doors.rest.app import build_app
 from opensdm.doors.web.app import add_web_routes
 from opensdm.doors.web.rendering import environment
@@ -202,3 +203,16 @@ async def test_a_session_keeps_only_so_many_pages_true(house: House) -> None:
         answer = await http.get("/web/events")
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30"), answer.text
         assert (await http.get("/web/devices")).status_code == 200
+
+
+async def test_signing_out_everywhere_ends_every_session_and_no_lock(house: House, http: httpx2.AsyncClient) -> None:
+    device_id = await house.enrol("edge-a")
+    await house.do("alice", LockDevice(device_id=device_id))
+    await sign_in(http, "alice")
+    home = await http.get("/web")
+    answer = await http.post("/web/sign-out", data={"csrf": token_in(home.text), "everywhere": "yes"})
+    assert answer.status_code == 303
+    with pytest.raises(NotLoggedIn):
+        await house.do("alice", ShowLock(device_id=device_id))
+    house.tokens.clear()
+    assert (await house.do("alice", ShowLock(device_id=device_id))).row.holder_name == "alice"

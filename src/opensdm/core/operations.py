@@ -103,17 +103,16 @@ __all__ = [
     "ChangeDeviceGroup", "CheckLock", "CheckSync", "Claim", "CompareVersions", "ConfirmDevice", "DeleteDeviceGroup",
     "DeleteElement", "DeleteNetworkFunction", "DeleteUser", "DeviceEnrolment", "DisableUser", "DiscardChanges",
     "DraftElement", "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FindDevices", "FollowLockEvents",
-    "FunctionRow",
-    "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit", "ListCategories",
-    "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements", "ListFunctionGroups",
-    "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers", "ListVersions",
-    "LoadConfiguration", "LockDevice", "LockDevices", "LockGroup", "Login", "Logout", "MoveNetworkFunction",
-    "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction",
-    "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion", "RetrieveElement", "Rule", "Scope",
-    "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup",
-    "ShowLock", "ShowLocks", "ShowNetworkFunction", "ShowPendingChanges", "ShowServer", "ShowSession", "ShowTask",
-    "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices", "UnlockGroup", "UpdateElement",
-    "VerifyLocks",
+    "FunctionRow", "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit",
+    "ListCategories", "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements",
+    "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers",
+    "ListVersions", "LoadConfiguration", "LockDevice", "LockDevices", "LockGroup", "Login", "Logout",
+    "LogoutEverywhere", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush",
+    "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion",
+    "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup",
+    "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowLocks", "ShowNetworkFunction", "ShowPendingChanges",
+    "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices",
+    "UnlockGroup", "UpdateElement", "VerifyLocks",
 ]  # fmt: skip
 
 
@@ -129,6 +128,11 @@ class Login(Operation, rule=Rule(Kind.PUBLIC, "session:login:made", None, Level.
 @dataclass(frozen=True, kw_only=True)
 class Logout(Operation, rule=Rule(Kind.CHANGE, "session:login:ended", Area.SESSION, Level.VIEW)):
     """Ends the caller's own session and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogoutEverywhere(Operation, rule=Rule(Kind.CHANGE, "session:logins:ended", Area.SESSION, Level.VIEW)):
+    """Ends every session of the caller's user, at all doors; this one, too. Locks stay."""
 
 
 @dataclass(frozen=True, kw_only=True)

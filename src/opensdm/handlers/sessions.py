@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from opensdm.core.errors import LoginFailed, TooManyAttempts
 from opensdm.core.identity import User
-from opensdm.core.operations import KeepHouse, Login, Logout, ShowServer, ShowSession
+from opensdm.core.operations import KeepHouse, Login, Logout, LogoutEverywhere, ShowServer, ShowSession
 from opensdm.core.ports import Page, Transaction, Work
 from opensdm.core.results import LoggedIn, ServerShown, SessionShown
 
@@ -85,6 +85,16 @@ async def logout(operation: Logout, work: Work) -> None:
     async def effect(tx: Transaction) -> None:
         if session_id is not None:
             await tx.identity.end_session(session_id)
+
+    await work.commit(effect)
+
+
+async def logout_everywhere(operation: LogoutEverywhere, work: Work) -> None:
+    """End all sessions of the caller's user, this one with them. Locks are not touched."""
+    user_id = work.session.user_id
+
+    async def effect(tx: Transaction) -> None:
+        await tx.identity.end_sessions_of(user_id)
 
     await work.commit(effect)
 
@@ -168,6 +178,7 @@ def _place(address: str) -> str:
 HANDLERS_HERE = {
     Login: login,
     Logout: logout,
+    LogoutEverywhere: logout_everywhere,
     ShowSession: show_session,
     ShowServer: show_server,
     KeepHouse: keep_house,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensdm.core.operations import DeleteUser, Login, Logout, ShowServer, ShowSession
+from opensdm.core.operations import DeleteUser, Login, Logout, LogoutEverywhere, ShowServer, ShowSession
 from opensdm.core.results import LoggedIn, ServerShown, SessionShown
 from opensdm.doors.rest import extensions, replies, resources
 from opensdm.doors.rest.media import OWN_VERSION
@@ -30,6 +30,11 @@ async def logout(call: Call) -> Reply:
     return Reply.nothing(("Set-Cookie", drop_cookie(secure=call.secure)))
 
 
+async def logout_everywhere(call: Call) -> Reply:
+    await call.execute(LogoutEverywhere())
+    return Reply.nothing(("Set-Cookie", drop_cookie(secure=call.secure)))
+
+
 async def server_info(call: Call) -> Reply:
     shown: ServerShown = await call.execute(ShowServer())
     return Reply.of(resources.SERVER_INFO, {"clusterMembers": [replies.cluster_member(n) for n in shown.nodes]})
@@ -49,6 +54,7 @@ async def delete_user(call: Call) -> Reply:
 ENDPOINTS = (
     Endpoint("POST", "/admin/login", login, body=resources.LOGIN),
     Endpoint("POST", "/admin/logout", logout),
+    Endpoint("POST", "/admin/logoutEverywhere", logout_everywhere, since=OWN_VERSION),
     Endpoint("GET", "/admin/serverInfo", server_info),
     Endpoint("GET", "/admin/session", session, since=OWN_VERSION),
     Endpoint("DELETE", "/admin/users/{user_name}", delete_user, since=OWN_VERSION),

@@ -67,6 +67,7 @@ _SAMPLE_ELEMENT = resources.CONFIG_ELEMENT.sample
 WAYS: Mapping[str, Way | Console] = {
     "Login": Way("POST", "/admin/login", resources.LOGIN.sample, {"user_name": "userName", "password": "password"}),
     "Logout": Way("POST", "/admin/logout"),
+    "LogoutEverywhere": Way("POST", "/admin/logoutEverywhere"),
     "ShowSession": Way("GET", "/admin/session"),
     "ShowServer": Way("GET", "/admin/serverInfo"),
     "ListDevices": Way("GET", "/inventory/deviceMgmt/devices"),

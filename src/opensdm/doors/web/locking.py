@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opensdm.core.errors import InvalidRequest, SdmError
@@ -12,14 +12,18 @@ from opensdm.core.lock import OverrideMode
 from opensdm.core.operations import (
     AskForLock,
     ConfirmDevice,
+    LoadConfiguration,
     LockDevice,
+    Operation,
     OverrideLock,
+    PushAction,
+    PushChanges,
     ShowLock,
     ShowLocks,
     UnlockDevice,
 )
 from opensdm.core.ports import LockView
-from opensdm.core.results import Listing, OverrideReply
+from opensdm.core.results import Listing, OverrideReply, TaskStarted
 from opensdm.doors.web.refusals import Refusal, refusal
 from opensdm.doors.web.routing import Call, Reply, Route, id_number
 
@@ -32,10 +36,32 @@ MINUTE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one device of a selection."""
+    """What became of one device of a selection. `task_id`: of work that goes on, with a page of its own."""
 
     device_id: int
     refused: Refusal | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What can be done to a selection: the operation for one device and its reason, and what is said of those done."""
+
+    operation: Callable[[int, str | None], Operation]
+    done: str
+    state: str
+
+
+DEEDS: Mapping[str, Deed] = {
+    "lock": Deed(lambda device, reason: LockDevice(device_id=device, reason=reason, wait_s=0), "locked", "yours"),
+    "unlock": Deed(lambda device, _: UnlockDevice(device_id=device), "unlocked", "free"),
+    "load": Deed(lambda device, _: LoadConfiguration(device_id=device), "loaded", "its configuration is here"),
+    "push": Deed(
+        lambda device, _: PushChanges(device_id=device, action=PushAction.SAVE_ACTIVATE, as_task=True),
+        "being pushed to",
+        "push began",
+    ),
+}
 
 
 async def lock(call: Call) -> Reply:
@@ -104,33 +130,29 @@ async def answered(call: Call, device_id: int, words: str) -> Reply:
 
 async def act_on_selection(call: Call) -> Reply:
     """Every device for itself, and none waited for: what one is refused keeps the others from nothing."""
-    kind = call.sent("kind")
+    deed = DEEDS.get(call.sent("kind"))
     chosen = tuple(dict.fromkeys(id_number(each) for each in call.form.get("device", ())))
-    if kind not in ("lock", "unlock"):
-        raise InvalidRequest("kind: expected lock or unlock", field="kind")
+    if deed is None:
+        raise InvalidRequest(f"kind: expected one of {', '.join(DEEDS)}", field="kind")
     if not 1 <= len(chosen) <= MAX_SELECTED:
         raise InvalidRequest(f"choose from 1 to {MAX_SELECTED} devices", field="device")
-    outcomes = await _each(call, kind, chosen, call.sent("reason") or None)
+    outcomes = await _each(call, deed, chosen, call.sent("reason") or None)
     found: Listing[LockView] = await call.execute(ShowLocks(device_ids=chosen))
     views = {view.row.device_id: view for view in found.items}
     done = sum(outcome.refused is None for outcome in outcomes)
-    return Reply.page("selection_results.html", kind=kind, outcomes=outcomes, views=views, done=done)
+    return Reply.page("selection_results.html", deed=deed, outcomes=outcomes, views=views, done=done)
 
 
-async def _each(call: Call, kind: str, chosen: Sequence[int], reason: str | None) -> list[Outcome]:
+async def _each(call: Call, deed: Deed, chosen: Sequence[int], reason: str | None) -> list[Outcome]:
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def one(device_id: int) -> Outcome:
-        locking = kind == "lock"
-        operation = (
-            LockDevice(device_id=device_id, reason=reason, wait_s=0) if locking else UnlockDevice(device_id=device_id)
-        )
         try:
             async with turns:
-                await call.execute(operation)
+                reply = await call.execute(deed.operation(device_id, reason))
         except SdmError as error:
             return Outcome(device_id, refusal(error, call, call.caller.request_id))
-        return Outcome(device_id)
+        return Outcome(device_id, task_id=reply.task_id if isinstance(reply, TaskStarted) else None)
 
     return await asyncio.gather(*(one(device_id) for device_id in chosen))
 

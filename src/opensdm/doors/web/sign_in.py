@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from opensdm.core.errors import InvalidRequest, LoginFailed, SdmError, TooManyAttempts
-from opensdm.core.operations import Login, Logout, ShowSession
+from opensdm.core.operations import Login, Logout, LogoutEverywhere, ShowSession
 from opensdm.core.results import LoggedIn
 from opensdm.doors.errors import row
 from opensdm.doors.web.refusals import refusal
@@ -45,7 +45,7 @@ async def sign_in(call: Call) -> Reply:
 
 
 async def sign_out(call: Call) -> Reply:
-    await call.execute(Logout())
+    await call.execute(LogoutEverywhere() if call.sent("everywhere") == "yes" else Logout())
     why = "idle" if call.sent("why") == "idle" else "out"
     gone = cookie(SESSION_COOKIE, None, secure=call.secure)
     return Reply.to(f"{PATH}/sign-in?why={why}", ("Set-Cookie", gone))

@@ -133,7 +133,7 @@ class Write:
 
 
 def writes(device: int, sbc: VirtualSbc, users: Iterable[str]) -> list[Write]:
-    whose = {f"realmConfig {realm_of(user)}": user for user in users}
+    whose = {f"realm-config identifier={realm_of(user)}": user for user in users}
     return [
         Write(device, whose[entry.subject], entry.at_us / 1e6)
         for entry in sbc.journal.entries("element")

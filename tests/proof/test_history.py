@@ -117,6 +117,7 @@ async def run(directory: Path, seconds: float, seed: int) -> str:
             reached = [
                 w for d, sbc in zip(estate.reachable, site.sbcs, strict=True) for w in writes(d, sbc, USERS)
             ]  # fmt: skip
+            assert reached or seconds < LONG_S, "no write reached a device: nothing was guarded"
             inside = check_guarded(holds(calls), reached)
             for member in site.members:
                 member.server.check_log("critical")  # a node that slept says so

@@ -29,6 +29,9 @@ async def i02_while_a_user_holds_a_device_no_other_users_work_is_on_it(at: Place
         job = await worker.working("bob", device)
         must(await locker.say("alice", LockDevice(device_id=device)) == BUSY, "a lock was given beside work")
         await worker.finish(job)
+        await locker.say("alice", LockDevice(device_id=device))
+        must((await worker.push("bob", device))[0] == LOCKED, "work began under another user's lock")
+        await locker.say("alice", UnlockDevice(device_id=device))
         locked, (begun, raced) = await asyncio.gather(
             locker.say("alice", LockDevice(device_id=device)), worker.push("bob", device)
         )
@@ -36,8 +39,6 @@ async def i02_while_a_user_holds_a_device_no_other_users_work_is_on_it(at: Place
         must(locked != SUCCESS or begun != SUCCESS, "a lock was reported while another user's work runs")
         if raced is not None:
             await worker.finish(raced)
-        await locker.say("alice", LockDevice(device_id=device))
-        must((await worker.push("bob", device))[0] == LOCKED, "work began under another user's lock")
         await locker.say("alice", UnlockDevice(device_id=device))
 
 

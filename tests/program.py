@@ -173,6 +173,16 @@ class Installation:
         return Client(server.url, self.authority)
 
 
+def two_installations(database: str, directory: Path) -> tuple[Installation, Installation]:
+    """Two data directories with one key, on one database, with alice and bob."""
+    one, two = Installation(directory / "one", database), Installation(directory / "two", database)
+    one.init()
+    two.init_beside(one)
+    for name in ("alice", "bob"):
+        done("user", "add", name, "--group", "provisioners", *one.place, OPENSDM_PASSWORD=PASSWORD)
+    return one, two
+
+
 class Client:
     """requests, trusting one certificate authority; JSON in and out."""
 

@@ -17,7 +17,7 @@ import requests
 
 from lab.postgres_pair import PostgresPair
 from lab.proxy import CuttingProxy
-from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done
+from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, two_installations
 
 DEVICES = "/rest/v1.4/inventory/deviceMgmt/devices"
 RHYTHM = {"OPENSDM_NODE_HEARTBEAT_S": "0.3", "OPENSDM_NODE_DEAD_AFTER_S": "1.5"}
@@ -29,12 +29,7 @@ UNANSWERED_S = 25
 def two(pair: PostgresPair, tmp_path: Path) -> tuple[Installation, Installation]:
     """Two data directories with one key, on one database of the pair."""
     url = pair.create_database(f"site_{time.monotonic_ns()}")
-    one, other = Installation(tmp_path / "one", url), Installation(tmp_path / "two", url)
-    one.init()
-    other.init_beside(one)
-    for name in ("alice", "bob"):
-        done("user", "add", name, "--group", "provisioners", *one.place, OPENSDM_PASSWORD=PASSWORD)
-    return one, other
+    return two_installations(url, tmp_path)
 
 
 class Links:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done
+from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, two_installations
 
 DEVICES = "/rest/v1.4/inventory/deviceMgmt/devices"
 RHYTHM = {"OPENSDM_NODE_HEARTBEAT_S": "0.3", "OPENSDM_NODE_DEAD_AFTER_S": "1.5"}
@@ -19,14 +19,9 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def pair(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
+def pair(postgres_url: str, tmp_path: Path) -> tuple[Installation, Installation]:
     """Two data directories with one key, on one database."""
-    one, two = Installation(tmp_path / "one", postgres_url), Installation(tmp_path / "two", postgres_url)
-    one.init()
-    two.init_beside(one)
-    for name in ("alice", "bob"):
-        done("user", "add", name, "--group", "provisioners", *one.place, OPENSDM_PASSWORD=PASSWORD)
-    yield one, two
+    return two_installations(postgres_url, tmp_path)
 
 
 def same_session(client: Client, installation: Installation, server: Running) -> Client:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tests.acceptance.subjects import Netconf, Sbc
 from tests.acceptance.test_push_killed import ok, push
 from tests.contract.netconf_bench import WRITING as NETCONF_WRITING
 from tests.contract.netconf_bench import Proxy
-from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done
+from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, two_installations
 
 RHYTHM = {
     "OPENSDM_NODE_HEARTBEAT_S": "0.3", "OPENSDM_NODE_DEAD_AFTER_S": "1.5",
@@ -108,13 +108,8 @@ async def netconfd(netconf_device: NetconfDevice) -> AsyncIterator[WatchedNetcon
 
 
 @pytest.fixture
-def pair(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
-    one, two = Installation(tmp_path / "one", postgres_url), Installation(tmp_path / "two", postgres_url)
-    one.init()
-    two.init_beside(one)
-    for name in ("alice", "bob"):
-        done("user", "add", name, "--group", "provisioners", *one.place, OPENSDM_PASSWORD=PASSWORD)
-    yield one, two
+def pair(postgres_url: str, tmp_path: Path) -> tuple[Installation, Installation]:
+    return two_installations(postgres_url, tmp_path)
 
 
 async def until(holds: Callable[[], Any], what: str) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.postgres_pair import PostgresPair, postgres_pair
+from lab.postgres_pair import PostgresPair
 from opensdm.simulator import VirtualSbc
 from tests.program import ADMIN_PASSWORD, OPENSDM, Installation, done
 from tests.proof.link import Link
@@ -83,12 +83,6 @@ class Cluster:
         await self.in_thread("kill_primary")
         await self.in_thread("promote_standby")
         await self.in_thread("wait_for_nobody")
-
-
-@contextmanager
-def databases() -> Iterator[PostgresPair]:
-    with postgres_pair() as pair:
-        yield pair
 
 
 @asynccontextmanager

@@ -191,9 +191,9 @@ class Node(House):
 
         await self.database.transact(work)
 
-    def years_later(self, years: float) -> None:
-        """From now on the database's clock is so far ahead."""
-        real, ahead = self.database.clock, round(years * 365.25 * 86_400e6)
+    def jump(self, seconds: float) -> None:
+        """From now on the database's clock is so far ahead, or behind."""
+        real, ahead = self.database.clock, round(seconds * 1e6)
 
         async def later(connection: Connection) -> int:
             return await real(connection) + ahead

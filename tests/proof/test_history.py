@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.cluster import USERS, Cluster, cluster, databases
+from lab.postgres_pair import postgres_pair
+from tests.proof.cluster import USERS, Cluster, cluster
 from tests.proof.history import Trail, check_events, check_guarded, check_linearizable, holds, settled, writes
 from tests.proof.place import soon
 from tests.proof.roaming import Counts, Roamer, settle_in
@@ -106,7 +107,7 @@ async def _is_ready(line: Line) -> bool:
 
 
 async def run(directory: Path, seconds: float, seed: int) -> str:
-    with databases() as pair:
+    with postgres_pair() as pair:
         async with cluster(pair, directory, 3, seed) as site:
             estate, record, counts = await under_load(site, seconds)
             await quiet(site, estate)

@@ -14,16 +14,17 @@ _SHOWN = func.lower(
     _C.device_name + " " + _C.address + " " + _C.platform + " " + _C.software_version + " " + _C.serial_number
 )
 BY_NAME = (_C.device_name, _C.device_id)
-_BENEATH = text(
+BENEATH = text(
     """
     WITH RECURSIVE beneath(group_id) AS (
-        SELECT group_id FROM device_group WHERE group_id = :beneath
+        SELECT group_id FROM device_group WHERE group_id = :group_id
         UNION
         SELECT g.group_id FROM device_group g JOIN beneath ON g.parent_id = beneath.group_id
     )
     SELECT group_id FROM beneath
     """
 ).columns(group_id=device_group.c.group_id.type)
+"""A group and all beneath it."""
 
 
 def narrowed(words: Sequence[str], beneath: int | None) -> Select[Any]:
@@ -33,7 +34,7 @@ def narrowed(words: Sequence[str], beneath: int | None) -> Select[Any]:
     """
     query = select(_C.device_id).where(*(_somewhere(word) for word in words))
     if beneath is not None:
-        groups = _BENEATH.bindparams(bindparam("beneath", beneath)).subquery()
+        groups = BENEATH.bindparams(bindparam("group_id", beneath)).subquery()
         query = query.where(_C.group_id.in_(select(groups.c.group_id)))
     return query
 

@@ -12,7 +12,7 @@ from opensdm.core.enrolment import endpoint, is_loopback
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
 from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
 from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
-from opensdm.stores.device_search import BY_NAME, narrowed
+from opensdm.stores.device_search import BENEATH, BY_NAME, narrowed
 from opensdm.stores.groups import full_names, wire_ids
 from opensdm.stores.lock_tables import device_lock
 from opensdm.stores.locks import NOT_OVER
@@ -46,16 +46,6 @@ _TEXTS: Mapping[str, Sequence[ColumnElement[Any]]] = {
     "parentGroupFullName": (),
 }
 _FLAGS = {"connectivityStatus": device.c.reachable, "manageable": device.c.assigned}
-_BENEATH = text(
-    """
-    WITH RECURSIVE beneath(group_id) AS (
-        SELECT group_id FROM device_group WHERE group_id = :group_id
-        UNION
-        SELECT g.group_id FROM device_group g JOIN beneath ON g.parent_id = beneath.group_id
-    )
-    SELECT group_id FROM beneath
-    """
-).columns(group_id=device_group.c.group_id.type)
 _LEFT_SESSION = text("SELECT note FROM device_session WHERE device_id = :device_id")
 _SET_LEFT_SESSION = text(
     """
@@ -126,7 +116,7 @@ class Devices(Repository):
         return _device(await self._device_row(device_id))
 
     async def devices_in(self, group_id: int) -> list[Device]:
-        beneath = _BENEATH.bindparams(group_id=group_id).subquery()
+        beneath = BENEATH.bindparams(group_id=group_id).subquery()
         query = _DEVICES.where(device.c.group_id.in_(select(beneath.c.group_id))).order_by(device.c.device_id)
         devices = [_device(row) for row in await self._connection.execute(query)]
         if not devices:

@@ -30,7 +30,6 @@ from opensdm.doors.web.routing import Call, Reply, Route, id_number
 AT_ONCE = 16
 """Devices of one selection that are asked for at the same time; each is a request of its own."""
 MAX_SELECTED = 500
-ROW, PANEL = "row", "panel"
 MINUTE_S = 60
 
 

@@ -25,7 +25,6 @@ from opensdm.core.operations import (
     GroupEnrolment,
     ListDevices,
     Operation,
-    PushAction,
     PushChanges,
     ShowLock,
 )
@@ -34,14 +33,13 @@ from opensdm.gate import Caller
 from opensdm.handlers import HANDLERS
 from opensdm.stores.database import Connection, look
 from tests.gatehouse import House, open_house
-from tests.simulation.workbench import Job, Workbench
+from tests.simulation.workbench import Job, Workbench, begin
 
 DOORS = ("rest", "soap", "web", "cli")
 SUCCESS = "SUCCESS"
 SOON_S = 30.0
 """Far more than anything here takes; only what never comes is caught by it."""
 PATIENT = LockPolicy(wait_s=0, queue_s=0, max_wait_s=600)
-PUSH = PushAction.SAVE
 _ports = itertools.count(444)
 
 
@@ -103,18 +101,8 @@ class Node(House):
     async def push(self, user: str, device_id: int) -> tuple[str, Job | None]:
         """Begin a push through the gate: its job once it runs, or the code of the refusal."""
         caller = await self.caller(user)
-        task = asyncio.ensure_future(self.gate.execute(caller, PushChanges(device_id=device_id, action=PUSH)))
-        started = asyncio.ensure_future(self.bench.starting.get())
         async with asyncio.timeout(SOON_S):
-            await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            job = started.result()
-            job.task = task
-            return SUCCESS, job
-        started.cancel()
-        error = task.exception()
-        assert isinstance(error, SdmError), error
-        return error.code, None
+            return await begin(self.gate, caller, device_id)
 
     async def working(self, user: str, device_id: int) -> Job:
         """As `push`, where it has to begin."""

@@ -31,15 +31,13 @@ from opensdm.core.operations import (
     LockGroup,
     Operation,
     OverrideLock,
-    PushAction,
-    PushChanges,
     ShowLock,
     UnlockDevice,
     UnlockGroup,
 )
 from tests.simulation.machine_waits import WaitingRules
 from tests.simulation.model import ModelLock, ModelWait, ModelWork, Stage, step, watched
-from tests.simulation.workbench import Job, Workbench
+from tests.simulation.workbench import Job, Workbench, begin
 
 T = TypeVar("T")
 WORKERS = st.sampled_from(["alice", "bob", "carol"])
@@ -201,18 +199,7 @@ class LockMachine(WaitingRules, RuleBasedStateMachine):
 
     async def _begin(self, user: str, device_id: int) -> tuple[str, Job | None]:
         caller = await self.stage.house.caller(user)
-        operation = PushChanges(device_id=device_id, action=PushAction.SAVE)
-        task = asyncio.ensure_future(self.stage.house.gate.execute(caller, operation))
-        started = asyncio.ensure_future(self.stage.bench.starting.get())
-        await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            job = started.result()
-            job.task = task
-            return "SUCCESS", job
-        started.cancel()
-        error = task.exception()
-        assert isinstance(error, SdmError), error
-        return error.code, None
+        return await begin(self.stage.house.gate, caller, device_id)
 
     # What is drawn never depends on what happened: a race may end either way, and Hypothesis must not care.
 

@@ -7,15 +7,20 @@ southbound write is an entry in `writes`.
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from opensdm.core.errors import HouseRuleBroken, SdmError
-from opensdm.core.operations import PushChanges
+from opensdm.core.operations import PushAction, PushChanges
 from opensdm.core.permit import Verifier
 from opensdm.core.ports import Transaction, Work
 from opensdm.core.results import PushReply
+from opensdm.gate import Caller, Gate
 
 STEP_LIMIT_S = 30.0
+
+_begun: ContextVar[asyncio.Future[Job]] = ContextVar("begun")
+"""Where whoever asked for a push is told its job; the gate's tasks inherit it."""
 
 
 @dataclass
@@ -34,14 +39,13 @@ class Workbench:
     """Gives the handler; holds the jobs that were admitted, and what reached the device."""
 
     verifier: Verifier | None = None
-    starting: asyncio.Queue[Job] = field(default_factory=asyncio.Queue)
     writes: list[tuple[int, str]] = field(default_factory=list)
 
     async def push(self, operation: PushChanges, work: Work) -> PushReply:
         if self.verifier is None:
             raise HouseRuleBroken("the workbench was not given the gate's seal")
         job = Job(operation.device_id, work.session.user_name)
-        self.starting.put_nowait(job)
+        _begun.get().set_result(job)
         while (order := await job.orders.get()) != "end":
             try:
                 async with self.verifier.step(work.permit_write(), job.device_id, STEP_LIMIT_S):
@@ -58,3 +62,19 @@ class Workbench:
 
         await work.commit(record)
         return PushReply(operation.action, status="SUCCESS")
+
+
+async def begin(gate: Gate, caller: Caller, device_id: int) -> tuple[str, Job | None]:
+    """Begin a push through the gate: SUCCESS and its job once it runs, or the code of the refusal."""
+    begun: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+    before = _begun.set(begun)
+    task = asyncio.ensure_future(gate.execute(caller, PushChanges(device_id=device_id, action=PushAction.SAVE)))
+    _begun.reset(before)
+    await asyncio.wait({task, begun}, return_when=asyncio.FIRST_COMPLETED)
+    if begun.done():
+        job = begun.result()
+        job.task = task
+        return "SUCCESS", job
+    error = task.exception()
+    assert isinstance(error, SdmError), error
+    return error.code, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections import Counter
@@ -61,6 +60,8 @@ class Counts:
 class Roamer(Client):
     """One user at one session, everywhere."""
 
+    WAITS = (None, 1)
+
     def __init__(self, user: str, token: str, cluster: Cluster, estate: Estate, seed: float) -> None:
         self._members = cluster.members
         self._lines: dict[str, Line] = {}
@@ -113,12 +114,6 @@ class Roamer(Client):
         self.counts.refused += answer.code != SUCCESS
         self.counts.codes[f"{kind} {answer.code}"] += 1
         record.calls.append(replace(call, ended=time.time(), answer=answer))
-
-    def _locking(self, call: Call, kind: str, door: tuple[str, str]) -> tuple[Call, tuple[str, str], str, str, str]:
-        call, door, method, path, body = super()._locking(call, kind, door)
-        if kind == "lock" and door == OWN and self._rng.random() < 0.5:
-            body = json.dumps({**json.loads(body), "waitSeconds": 1})
-        return call, door, method, path, body
 
     def _working(self, call: Call, kind: str, door: tuple[str, str]) -> tuple[Call, str, str, str | None]:
         """Every user writes an element of their own, so that what reaches a device tells whose it is."""

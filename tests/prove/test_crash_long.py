@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opensdm.stores.failpoints import all_failpoints
+from opensdm.stores.failpoints import STAGES, all_failpoints
 from tests.simulation.crash import install, storm, through
 
 KILLS = int(os.environ.get("OPENSDM_CRASH_KILLS", "200"))
@@ -21,8 +21,11 @@ pytestmark = [pytest.mark.prove, pytest.mark.slow]
 
 
 def in_turn() -> list[str]:
-    """All failpoints. Each of recovery's comes right after a death that left work behind to recover from."""
-    names = all_failpoints()
+    """All failpoints that this traffic reaches: nothing has to be confirmed on devices that fence their writers.
+
+    Each of recovery's comes right after a death that left work behind to recover from.
+    """
+    names = [name for name in all_failpoints() if not name.startswith("confirm.")]
     recovery = [name for name in names if name.startswith("interrupt.")]
     others = [name for name in names if name not in recovery]
     for name in recovery:
@@ -43,4 +46,4 @@ async def test_200_kills_and_every_failpoint_on_postgresql(tmp_path: Path, postg
 
 
 def test_all_failpoints_are_visited() -> None:
-    assert sorted(in_turn()) == sorted(all_failpoints())
+    assert {*all_failpoints()} - {*in_turn()} == {f"confirm.{stage}" for stage in STAGES}

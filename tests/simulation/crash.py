@@ -46,11 +46,11 @@ PASSWORD = ADMIN_PASSWORD
 USERS = ("alice", "alice", "bob", "bob", "admin", "admin")
 """The clients: two sessions of each user."""
 START_S, FAILPOINT_S, LONGEST_LIFE_S = 60.0, 60.0, 1.2
-COUNTS = {"interrupt": 1, "write": 12}
+COUNTS = {"interrupt": 1, "write": 12, "give_up": 1, "leave_queue": 1, "expire": 1}
 """How often a place is passed before the server dies there: recovery passes its own once, and every start writes."""
 EVENTS_PAGE, AUDIT_PAGE = 1000, 1000
-AT_ONCE = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0", "OPENSDM_LOCK_MAX_WAIT_S": "0"}
-"""The model of this traffic knows no waiting: whoever would wait is refused at once."""
+PATIENCE = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0.05", "OPENSDM_LOCK_MAX_WAIT_S": "30"}
+"""Lock requests wait that say so; writes wait for their turn so shortly that it does not always come."""
 UNENDED = "SELECT count(*) FROM claim WHERE state IN ('RUNNING', 'QUEUED')"
 
 
@@ -65,7 +65,7 @@ def install(data: Path, database: str | None = None) -> None:
 class Server:
     """`opensdm serve` on one data directory, one process after another."""
 
-    def __init__(self, program: Sequence[str], data: Path, log: Path, settings: Mapping[str, str] = AT_ONCE) -> None:
+    def __init__(self, program: Sequence[str], data: Path, log: Path, settings: Mapping[str, str] = PATIENCE) -> None:
         self._program = program
         self._data = data
         self._log = log
@@ -177,7 +177,7 @@ class Storm:
             line.token = self._tokens[0]
             self._estate = await enrol(line, ports)
         self._possible = [Possible(cell) for cell in self._estate.cells]
-        self._told: dict[int, list[Event]] = {d: [] for d in self._estate.devices}
+        self._told: dict[int, list[Event]] = {d: [] for d in self._watched}
         await self.stop()
 
     # ------------------------------------------------------------------------------------------- a life
@@ -259,16 +259,22 @@ class Storm:
 
     async def _look(self, line: Line) -> Look:
         look = Look(unended_claims=await self._count(UNENDED))
-        for device in self._estate.devices:
-            row = await line.get(f"{LOCKS}/ID{device}/lock")
+        for device in self._watched:
+            row, later = await line.get(f"{LOCKS}/ID{device}/lock"), None
+            while row != later:  # a lease may end in between
+                look.events[device] = await self._events(line, device)
+                row, later = await line.get(f"{LOCKS}/ID{device}/lock"), row
             look.locks[device], look.running[device] = lock_of(row), row.get("running") or []
-            look.events[device] = await self._events(line, device)
         await self._read_audit(line, look)
         for token in [*self._tokens, *(t for _, t in self._sessions.alive), *self._sessions.ended]:
             line.token, own = token, line.token
             look.sessions[token] = (await line.send(OWN, "GET", "/admin/session")).status_code
             line.token = own
         return look
+
+    @property
+    def _watched(self) -> tuple[int, ...]:
+        return (*self._estate.devices, self._estate.leased)
 
     async def _events(self, line: Line, device: int) -> list[Event]:
         """The device's history from the last event on that was known before."""
@@ -288,7 +294,9 @@ class Storm:
             offset += AUDIT_PAGE
             for entry in page.get("auditEntries") or []:
                 device = device_of(entry) if entry.get("deviceId") else None
-                look.audit.setdefault(entry["requestId"], {})[device] = entry["result"]
+                rows = look.audit.setdefault(entry["requestId"], {})
+                # An override that was done may have waited in vain for the lock, in the name of the same request.
+                rows[device] = SUCCESS if rows.get(device) == SUCCESS else entry["result"]
 
     async def _count(self, sql: str) -> int:
         if self._database is None:

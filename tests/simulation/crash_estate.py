@@ -14,16 +14,20 @@ TOKEN_LIFE_S = 10
 
 
 async def enrol(line: Line, ports: list[int]) -> Estate:
-    """A pair of SBCs, two single ones, and two clusters nobody answers for. All managed, the SBCs loaded."""
+    """A pair of SBCs, two single ones, and two clusters nobody answers for. All managed, the SBCs loaded.
+
+    One more device, whose locks are leases, is only locked and asked for.
+    """
     reached = [_reached(port) for port in ports]
-    nowhere = [{"primary.ip": f"127.0.0.1:{port}", "transport": "http"} for port in (1, 2, 3, 4, 5)]
+    nowhere = [{"primary.ip": f"127.0.0.1:{port}", "transport": "http"} for port in (1, 2, 3, 4, 5, 6)]
     functions = [
         await _add(line, "pair", {"both": reached[:2]}),
         await _add(line, "plain", {"east": nowhere[:2], "west": nowhere[2:3]}),
-        await _add(line, "spare", {"all": nowhere[3:]}),
+        await _add(line, "spare", {"all": nowhere[3:5]}),
         await _add(line, "edge", {"": reached[2:3]}),
         await _add(line, "core", {"": reached[3:4]}),
     ]
+    leased = await _add(line, "leased", {"": nowhere[5:]})
     cells = tuple(tuple(sorted(_number(child["id"]) for child in nf["children"])) for nf in functions)
     reachable = (*cells[0], *cells[3], *cells[4])
     for nf in functions:
@@ -31,7 +35,8 @@ async def enrol(line: Line, ports: list[int]) -> Estate:
             await _post(line, "/configuration/devices", {"deviceName": child["name"], "nfName": nf["name"]})
     for device in reachable:
         await line.get(f"/configuration/devices/ID{device}/loadConfig")
-    return Estate(cells, tuple(group for nf in functions for group in _groups(nf)), reachable)
+    groups = tuple(group for nf in functions for group in _groups(nf))
+    return Estate(cells, groups, reachable, _number(leased["children"][0]["id"]))
 
 
 def _reached(port: int) -> dict[str, str]:

@@ -58,7 +58,8 @@ class Judge:
         """The locks are in a state that all that was answered can have led to."""
         for cell in possible:
             model.feed(cell, self.record.calls)
-            cell.crash({call.call_id: self._happened(call) for call in self.record.calls if call.answer is None})
+            unknown = [call for call in self.record.calls if call.answer is None and not call.late]
+            cell.crash({call.call_id: self._happened(call) for call in unknown})
             cell.found(self.look.locks)
 
     def _happened(self, call: model.Call) -> bool:

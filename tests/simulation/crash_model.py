@@ -53,7 +53,8 @@ class Call:
     """One request; several devices are a group, all of it or nothing. Times in seconds of one clock.
 
     `answer` None: none came, and whether it took effect is unknown. `work`: it is one of those that run alone on a
-    device. `expected` and `transfer` are those of an override.
+    device. `expected` and `transfer` are those of an override. `late`: what an answered call may still bring about; it
+    has no answer and no audit row of its own.
     """
 
     call_id: str
@@ -67,6 +68,7 @@ class Call:
     expected: str | None = None
     transfer: bool = False
     work: bool = False
+    late: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -270,9 +272,12 @@ def _after(lock: Lock, event: Event) -> Lock | None:
             return replace(lock, reason=event.reason)
         case "released" if lock.holder == event.actor:
             return Lock(None, lock.epoch)
-        case "overridden" if lock.holder is not None:
+        case "overridden" | "expired" if lock.holder is not None:
             return Lock(None, lock.epoch + 1)
-    return None
+        case "waiting" | "abandoned" | "leased" | "asked":
+            return lock
+        case _:
+            return None
 
 
 # ---------------------------------------------------------------------------------------------- work

@@ -22,7 +22,9 @@ ANSWER_S = 30.0
 LOCKS, CONFIG = "/inventory/deviceMgmt/devices", "/configuration"
 
 SAID: Mapping[str, frozenset[str]] = {
-    "lock": frozenset((SUCCESS, "DEVICE_LOCKED", "DEVICE_BUSY")),
+    "lock": frozenset((SUCCESS, "DEVICE_LOCKED", "DEVICE_BUSY", "LOCK_LOST")),
+    "lease": frozenset((SUCCESS, "DEVICE_LOCKED", "INVALID_REQUEST")),
+    "ask": frozenset((SUCCESS, "INVALID_REQUEST")),
     "unlock": frozenset((SUCCESS, "NOT_LOCK_OWNER")),
     "override": frozenset((SUCCESS, "LOCK_CHANGED")),
     "show": frozenset((SUCCESS,)),
@@ -33,9 +35,17 @@ SAID: Mapping[str, frozenset[str]] = {
         (SUCCESS, "DEVICE_LOCKED", "DEVICE_BUSY", "LOCK_LOST", "UNREACHABLE", "NOT_LOADED", "STALE_CONFIGURATION")
     ),
 }
-"""What each request may be answered, whatever happens; anything else is a fault."""
+"""What each request may be answered, whatever happens; anything else is a fault.
 
-MIX = {"lock": 20, "unlock": 16, "override": 6, "show": 8, "stage": 12, "discard": 2, "load": 4, "push": 4, "login": 1}
+LOCK_LOST for a lock: it waited for a group of which its user held a device, until that was taken away.
+"""
+
+MIX = {
+    "lock": 20, "unlock": 16, "override": 6, "show": 8, "stage": 12, "discard": 2, "load": 4, "push": 4, "login": 1,
+    "leave": 1, "lease": 3, "ask": 3,
+}  # fmt: skip
+MOST_LEFT = 3
+"""Of one life's waiting requests, how many the client hangs up on: each doubles what may have become of the locks."""
 
 
 class NoAnswer(Exception):
@@ -57,11 +67,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Estate:
-    """The devices there are: those locked together, and those that a virtual SBC stands behind."""
+    """The devices there are: those locked together, and those that a virtual SBC stands behind.
+
+    `leased` is in none of these: its locks end by the clock, so that only its history tells whether they are right.
+    """
 
     cells: tuple[tuple[int, ...], ...]
     groups: tuple[Group, ...]
     reachable: tuple[int, ...]
+    leased: int = 0
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -132,11 +146,13 @@ class Sessions:
 
 @dataclass
 class Record:
-    """What happened in one life of the server. `logins`: request ids of logins and logouts that succeeded."""
+    """What happened in one life of the server. `logins`: request ids of logins and logouts that succeeded; `left`: how
+    often a client hung up."""
 
     calls: list[Call] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
     sent: int = 0
+    left: int = 0
 
     @property
     def unknown(self) -> int:
@@ -144,8 +160,10 @@ class Record:
 
 
 class Client:
-    """One user at one session, who never waits long and uses whatever door comes first."""
+    """One user at one session, who uses whatever door comes first."""
 
+    WAITS: Sequence[int | None] = (None, 0, 1, 3)
+    """Seconds that a lock request may wait; None leaves it to the server."""
     _numbers = itertools.count(1)
 
     def __init__(
@@ -157,6 +175,7 @@ class Client:
         self._estate = estate
         self._sessions = sessions
         self._rng = rng
+        self._next_lease = 0.0
 
     async def work(self, record: Record, mix: Mapping[str, int], most: int | None) -> None:
         """Send requests until the server does not answer any more, or `most` were sent."""
@@ -168,6 +187,8 @@ class Client:
                 record.sent += 1
                 if kind == "login":
                     await self._come_and_go(record)
+                elif kind == "leave":
+                    await self._leave(record)
                 else:
                     await self._one(kind, record)
                 await asyncio.sleep(self._rng.choice((0, 0, 0.005, 0.02)))
@@ -184,6 +205,8 @@ class Client:
             call, door, method, path, body = self._locking(call, kind, door)
         elif kind == "override":
             call, door, method, path, body = self._overriding(call)
+        elif kind in ("lease", "ask"):
+            call, door, method, path, body = self._leasing(call, kind)
         elif kind == "show":
             call = replace(call, kind=Kind.SHOW)
             door, method, path, body = OWN, "GET", f"{LOCKS}/ID{call.devices[0]}/lock", None
@@ -202,7 +225,36 @@ class Client:
         answer = answer_of(reply)
         if answer.code not in SAID[kind]:
             raise Violation(f"{kind} of {self._user} was answered {reply.status_code}: {reply.text}")
-        record.calls.append(replace(call, ended=time.time(), answer=answer))
+        call = replace(call, ended=time.time(), answer=answer)
+        record.calls.append(call)
+        if call.transfer and call.succeeded and not any(lock.holder for lock in answer.locks.values()):
+            record.calls.append(self._transfer(call))
+
+    @staticmethod
+    def _transfer(call: Call) -> Call:
+        """The lock that an override waits for after its answer, while the work it fenced is not over."""
+        return replace(call, call_id=f"{call.call_id}-transfer", kind=Kind.LOCK, answer=None, ended=None, late=True)
+
+    async def _leave(self, record: Record) -> None:
+        """Hang up on a lock request that may have to wait."""
+        if record.left >= MOST_LEFT:
+            return
+        record.left += 1
+        call_id, device = f"c{next(self._numbers)}", self._rng.choice(self._estate.reachable)
+        call = Call(call_id, self._user, Kind.LOCK, (device,), time.time(), reason=call_id)
+        body = json.dumps({"type": "Lock", "reason": call.reason, "waitSeconds": 30})
+        path = f"{LOCKS}/ID{call.devices[0]}/action"
+        try:
+            async with asyncio.timeout(self._rng.uniform(0.01, 0.2)):
+                reply = await self._line.send(OWN, "POST", path, body, call.call_id)
+        except TimeoutError:
+            record.calls.append(call)
+        except NoAnswer as silence:
+            if silence.sent:
+                record.calls.append(call)
+            raise
+        else:
+            self._answered("lock", call, reply, record)
 
     def _locking(self, call: Call, kind: str, door: tuple[str, str]) -> tuple[Call, tuple[str, str], str, str, str]:
         """Of one device, or of a group; at our own version with a reason that tells which call it was."""
@@ -213,8 +265,21 @@ class Client:
             path = f"/inventory/nfMgmt/nfs/ID{group.nf_id}/groups/ID{group.group_id}/action"
             root = "deviceGroupAction"
         call = replace(call, kind=Kind(kind), reason=call.call_id if kind == "lock" and door == OWN else None)
-        fields = {"type": kind.capitalize(), **({"reason": call.reason} if call.reason else {})}
-        return call, door, "POST", path, wire.simple(door[1], root, **fields)
+        if call.reason is None:
+            return call, door, "POST", path, wire.simple(door[1], root, type=kind.capitalize())
+        wait = self._rng.choice(self.WAITS)
+        wanted = {"type": "Lock", "reason": call.reason, **({} if wait is None else {"waitSeconds": wait})}
+        return call, door, "POST", path, json.dumps(wanted)
+
+    def _leasing(self, call: Call, kind: str) -> tuple[Call, tuple[str, str], str, str, str]:
+        """A lock for a second on the device of the leases, so rarely that it ends, or the request to release it."""
+        call = replace(call, devices=(self._estate.leased,))
+        path = f"{LOCKS}/ID{self._estate.leased}"
+        if kind == "ask" or time.monotonic() < self._next_lease:
+            return call, OWN, "POST", f"{path}/lock/ask", json.dumps({"message": call.call_id})
+        self._next_lease = time.monotonic() + 3.0
+        wanted = {"type": "Lock", "reason": call.call_id, "leaseSeconds": 1}
+        return call, OWN, "POST", f"{path}/action", json.dumps(wanted)
 
     def _overriding(self, call: Call) -> tuple[Call, tuple[str, str], str, str, str]:
         call = replace(

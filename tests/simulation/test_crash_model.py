@@ -242,6 +242,9 @@ TAKEN, RELEASED = event("taken", 1, "alice", "alice", "r1"), event("released", 1
 
 def test_the_replay_of_a_history_is_the_state() -> None:
     assert replayed(FREE, [TAKEN]) == Lock("alice", 1, "r1")
+    for kind in ("waiting", "abandoned", "leased", "asked"):
+        assert replayed(FREE, [TAKEN, event(kind, 1, "bob", "alice")]) == Lock("alice", 1, "r1")
+    assert replayed(FREE, [TAKEN, event("expired", 2, "server", None)]) == Lock(None, 2)
     assert replayed(FREE, [TAKEN, event("noted", 1, "alice", "alice", "r2")]) == Lock("alice", 1, "r2")
     assert replayed(FREE, [TAKEN, RELEASED, event("taken", 2, "bob", "bob")]) == Lock("bob", 2)
     assert replayed(FREE, [TAKEN, event("overridden", 2, "admin", None)]) == Lock(None, 2)
@@ -260,7 +263,8 @@ def test_the_replay_of_a_history_is_the_state() -> None:
         [TAKEN, event("overridden", 1, "admin", None)],
         [RELEASED],
         [event("noted", 0, "alice", "alice")],
-        [TAKEN, event("expired", 2, "system", None)],
+        [TAKEN, event("expired", 1, "system", None)],
+        [TAKEN, event("forgotten", 1, "alice", "alice")],
     ],
 )
 def test_a_history_no_lock_can_have_is_rejected(events: list[Event]) -> None:

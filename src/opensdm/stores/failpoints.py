@@ -17,8 +17,8 @@ _left = int(_COUNT or "1") if _WANTED else 0
 STAGES = ("decided", "written", "committed")
 """Of each transition: rows decided but not written; written but not committed; committed, unanswered."""
 TRANSITIONS = (
-    "take_lock", "release_lock", "take_away", "guard", "admit", "begin_step", "finish_step", "fence",
-    "end_claim", "interrupt", "write",
+    "take_lock", "promote", "give_up", "release_lock", "take_away", "expire", "ask_release", "confirm", "guard",
+    "admit", "start_claim", "leave_queue", "begin_step", "finish_step", "fence", "end_claim", "interrupt", "write",
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ LOCK_LOST for a lock: it waited for a group of which its user held a device, unt
 
 MIX = {
     "lock": 20, "unlock": 16, "override": 6, "show": 8, "stage": 12, "discard": 2, "load": 4, "push": 4, "login": 1,
-    "leave": 1, "lease": 3, "ask": 3,
+    "leave": 4, "lease": 3, "ask": 3,
 }  # fmt: skip
 MOST_LEFT = 3
 """Of one life's waiting requests, how many the client hangs up on: each doubles what may have become of the locks."""
@@ -239,7 +239,6 @@ class Client:
         """Hang up on a lock request that may have to wait."""
         if record.left >= MOST_LEFT:
             return
-        record.left += 1
         call_id, device = f"c{next(self._numbers)}", self._rng.choice(self._estate.reachable)
         call = Call(call_id, self._user, Kind.LOCK, (device,), time.time(), reason=call_id)
         body = json.dumps({"type": "Lock", "reason": call.reason, "waitSeconds": 30})
@@ -248,6 +247,7 @@ class Client:
             async with asyncio.timeout(self._rng.uniform(0.01, 0.2)):
                 reply = await self._line.send(OWN, "POST", path, body, call.call_id)
         except TimeoutError:
+            record.left += 1
             record.calls.append(call)
         except NoAnswer as silence:
             if silence.sent:

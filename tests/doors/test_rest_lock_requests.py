@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -102,6 +103,10 @@ async def test_a_holder_is_asked_and_sees_who_asks(house: House, connect: Connec
     (seen,) = listed(read(await alice.get(f"{device(device_id)}/lock"))["asks"])
     assert (seen["asker"], seen["message"]) == ("bob", "need it for 10 minutes")
     assert [a["asker"] for a in members(await alice.get("/inventory/asks"), "lockAsks")] == ["bob"]
+    for nothing in (None, "{}" if medium == "json" else "<lockAsk/>"):
+        assert (await bob.post(ask, nothing)).status_code == 200
+        (seen,) = listed(read(await alice.get(f"{device(device_id)}/lock"))["asks"])
+        assert (seen["asker"], seen.get("message")) == ("bob", None), "a message is optional"
     await alice.act(device_id, "Unlock")
     assert members(await alice.get("/inventory/asks"), "lockAsks") == [], "an ask ends with the lock it was about"
 
@@ -172,3 +177,42 @@ async def told_until_logout(house: House, stream: Any, listener: Any, actor: Any
             await asyncio.sleep(0.01)
     await listener.post("/admin/logout")
     return events(await watching)
+
+
+async def test_of_many_devices_each_waits_beside_the_others(house: House, connect: Connect) -> None:
+    """All are answered when the one wait is over."""
+    devices = [await house.enrol(f"edge-{n}", f"192.0.2.{n + 1}:443") for n in range(40)]
+    for device_id in devices:
+        await work_of(house, "bob", device_id)
+    alice = await connect("alice", "v1.4", "json")
+    began = time.monotonic()
+    lock = many("json", "Lock", *devices, mode="each", waitSeconds="2")
+    each = members(await alice.post(f"{LOCKS}/action", lock), "results")
+    assert {r["code"] for r in each} == {"DEVICE_BUSY"} and len(each) == 40
+    assert 2.0 <= time.monotonic() - began < 5.0, "sixteen at a time would be three waits"
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_what_no_device_has_to_do_with_is_refused_as_a_whole(house: House, connect: Connect, medium: str) -> None:
+    device_id = await house.enrol("edge-a")
+    monitor, alice = await connect("mona", "v1.4", medium), await connect("alice", "v1.4", medium)
+    each = many(medium, "Lock", device_id, mode="each")
+    refused(await monitor.post(f"{LOCKS}/action", each), 403, "FORBIDDEN")
+    too_many = many(medium, "Lock", *range(1, 1002), mode="each")
+    assert "at most 1000" in refused(await alice.post(f"{LOCKS}/action", too_many), 400, "INVALID_REQUEST")["message"]
+    await alice.post("/admin/logout")
+    refused(await alice.post(f"{LOCKS}/action", each), 401, "NOT_LOGGED_IN")
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_a_lock_that_is_taken_again_shows_its_holder_as_there(
+    house: House, connect: Connect, medium: str
+) -> None:
+    """By whichever session it was taken first: what the action answers and what a look shows is the same."""
+    device_id = await house.enrol("edge-a")
+    first = await connect("alice", "v1.4", medium)
+    await first.act(device_id, "Lock")
+    await first.post("/admin/logout")
+    again = await connect("alice", "v1.4", medium)
+    answered, shown = read(await again.act(device_id, "Lock")), read(await again.get(f"{device(device_id)}/lock"))
+    assert str(answered["holderLoggedIn"]).lower() == "true" and answered.keys() == shown.keys()

@@ -231,7 +231,7 @@ async def test_fenced_work_records_nothing(doing: Doing) -> None:
     with pytest.raises(LockLost, match=r"taken away by admin .*\(outage\)") as lost:
         await walk.house.gate.execute(caller, walk.push())
     now = walk.everything()
-    assert {name for name in now if now[name] != then[name]} == {"claim", "claim_device", "device_lock", "task"}
+    assert {name for name in now if now[name] != then[name]} == {"claim", "claim_device", "task"}
     assert walk.claims() == [("PushChanges", "ENDED")] and walk.uncertain()
     assert [row["result"] for row in walk.trail(caller)] == ["LOCK_LOST"]
     assert [step.action for step in lost.value.next_steps] == ["LockDevice", "ListLockEvents"]

@@ -14,9 +14,11 @@ from opensdm.core.lock import Actor, Admit, Admitted, ClaimRow, EndClaim, LockPo
 from opensdm.core.operations import (
     AskForLock,
     CheckLock,
+    DeleteNetworkFunction,
     ExpireLeases,
     FollowLockEvents,
     ListAsks,
+    ListNetworkFunctions,
     LockDevice,
     LockDevices,
     OverrideLock,
@@ -137,6 +139,20 @@ async def test_a_transfer_is_completed_when_the_work_is_over(house: House) -> No
     async with asyncio.timeout(10):
         while (await house.do("admin", ShowLock(device_id=device))).row.holder_name != "admin":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+    await nothing_left(house)
+
+
+async def test_deleting_one_device_of_a_waiting_request_frees_the_others(house: House) -> None:
+    mine, busy = await house.enrol("edge-a"), await house.enrol("edge-b", "192.0.2.2:443")
+    work = await work_of(house, "bob", busy)
+    both = asyncio.create_task(house.do("alice", LockDevices(device_ids=(busy, mine))))
+    await waiting(house, busy)
+    found = await house.do("admin", ListNetworkFunctions(filters={"name": "edge-a"}))
+    await house.do("alice", DeleteNetworkFunction(nf_id=found.items[0].function.nf_id))
+    with pytest.raises(NotFound):
+        await both
+    await end(house, work)
+    assert (await house.do("carol", LockDevice(device_id=busy))).locks[0].row.holder_name == "carol"
     await nothing_left(house)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from opensdm.core.errors import DeviceLocked, Forbidden, StoreUnavailable
+from opensdm.core.lock import EventKind
 from opensdm.core.operations import (
     AddElement,
+    ListLockEvents,
     LockDevice,
     ShowDevice,
+    ShowLock,
     UnlockDevice,
 )
 from opensdm.core.ports import Work
@@ -16,6 +21,7 @@ from opensdm.gate.writer import LONGEST_PAUSE_S, _pause
 from tests.house.conftest import Doing
 from tests.house.ground import Walk
 from tests.house.samples import realm
+from tests.house.test_gate_waiting import work_of
 
 
 async def test_without_the_store_nothing_is_admitted(walk: Walk) -> None:
@@ -57,6 +63,41 @@ async def test_an_admission_whose_answer_was_lost_leaves_no_work_behind(walk: Wa
     await walk.do("alice", UnlockDevice(device_id=walk.ground.device_id))
     assert walk.claims() == [("PushChanges", "INTERRUPTED")] and walk.uncertain()
     await walk.do("bob", LockDevice(device_id=walk.ground.device_id))
+
+
+async def test_a_wait_whose_answer_was_lost_bars_nobody(walk: Walk) -> None:
+    """The request waits in the store, and its client was told that nothing is known of it."""
+    device_id = await _free_and_busy(walk)
+    walk.line.lost_answers = 1
+    with pytest.raises(StoreUnavailable, match="unknown"):
+        await walk.do("alice", LockDevice(device_id=device_id, wait_s=60))
+    assert len((await walk.do("mona", ShowLock(device_id=device_id))).waiting) == 1
+    await walk.do("admin", UnlockDevice(device_id=device_id))
+    assert (await walk.do("mona", ShowLock(device_id=device_id))).waiting == ()
+    kinds = [event.kind for event in (await walk.do("mona", ListLockEvents(device_id=device_id))).items]
+    assert kinds[-2:] == [EventKind.WAITING, EventKind.GAVE_UP]
+
+
+async def test_who_hangs_up_while_the_store_is_away_bars_nobody_once_it_is_back(walk: Walk) -> None:
+    device_id = await _free_and_busy(walk)
+    asked = asyncio.create_task(walk.do("alice", LockDevice(device_id=device_id, wait_s=60)))
+    async with asyncio.timeout(10):
+        while not (await walk.do("mona", ShowLock(device_id=device_id))).waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    walk.line.writes = False
+    asked.cancel()
+    assert await walk.house.gate.drain(0.3) == 1
+    walk.line.writes = True
+    assert await walk.house.gate.drain(10) == 0
+    assert (await walk.do("mona", ShowLock(device_id=device_id))).waiting == ()
+
+
+async def _free_and_busy(walk: Walk) -> int:
+    """The device without a lock, and work of bob's on it."""
+    device_id = walk.ground.device_id
+    await walk.do("alice", UnlockDevice(device_id=device_id))
+    await work_of(walk.house, "bob", device_id)
+    return device_id
 
 
 async def test_a_lock_whose_answer_was_lost_is_taken_once(walk: Walk) -> None:

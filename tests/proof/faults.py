@@ -250,8 +250,7 @@ def recovery_ends_everybodys_work(patch: Patch) -> None:
 @breaks("i19", many_nodes=True)
 def recovery_ends_everybodys_waits(patch: Patch) -> None:
     """A start deletes all waiting requests there are, as if it were alone."""
-    patch.setattr(recovery, "DELETE_DEAD_PENDING_DEVICES", text("DELETE FROM lock_pending_device"))
-    patch.setattr(recovery, "DELETE_DEAD_PENDING", text("DELETE FROM lock_pending"))
+    patch.setattr(recovery, "DEAD_PENDING", text("SELECT pending_id FROM lock_pending"))
 
 
 # ------------------------------------------------------------------------------------- rules beside the invariants

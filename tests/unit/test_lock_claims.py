@@ -19,9 +19,12 @@ from opensdm.core.lock import (
     Interrupt,
     Locked,
     LostLock,
+    OverrideMode,
+    PendingRow,
     RefusalCode,
     Request,
     Stepped,
+    TakeAway,
     TakeLock,
     decide,
     decide_all,
@@ -75,6 +78,17 @@ def test_delete_wants_the_device_for_itself_and_ends_the_lock_with_an_event() ->
     assert [(e.kind, e.device_id, e.holder_id) for e in decision.events] == [(EventKind.DELETED, 1, None)]
 
 
+def test_deleting_a_device_ends_the_waiting_requests_that_name_it() -> None:
+    both = PendingRow(7, ALICE, "alice", devices(1, 2), NOW + 50, NOW)
+    other = PendingRow(8, ALICE, "alice", devices(2), NOW + 50, NOW)
+    rows = board(held(1, ALICE, 3), free(2))
+    rows.pending = {7: both, 8: other}
+    decision = decide(rows, Guard(actor(ALICE), devices(1), exclusive=True, alone=True, drop=True))
+    assert decision.cancelled == (7,)
+    gave_up = [(e.device_id, e.holder_id) for e in decision.events if e.kind is EventKind.GAVE_UP]
+    assert gave_up == [(1, None), (2, None)]
+
+
 def test_read_only_devices_refuse_writes_by_anyone_and_nothing_else() -> None:
     sealed = replace(held(1, ALICE), read_only=True)
     assert refused(decide(board(sealed), admit(ALICE, 1, writes=True))).code is RefusalCode.READ_ONLY_DEVICE
@@ -110,6 +124,42 @@ def test_no_step_and_no_record_after_fence_interrupt_death_or_end(kind: object) 
         board(free(1)),
     ):
         assert refused(decide(rows, request)).code is RefusalCode.LOCK_LOST
+
+
+@pytest.mark.parametrize("mode", OverrideMode)
+def test_an_override_that_cuts_a_write_leaves_the_device_uncertain_at_once(mode: OverrideMode) -> None:
+    rows = board(held(1, ALICE, 3), claims=(replace(claim(9, ALICE, 1), tickets={1: 3}),))
+    now = mode is OverrideMode.NOW
+    rows.apply(decide(rows, TakeAway(actor(BOB), devices(1), "outage", mode=mode, transfer=now)))
+    assert rows.locks[1].uncertain is now
+    if now:
+        admitted = decide(rows, admit(BOB, 1, claim_id=10)).answer
+        assert isinstance(admitted, Admitted) and admitted.uncertain, "the next write looks first"
+
+
+def test_what_only_reads_leaves_nothing_uncertain_when_it_is_cut() -> None:
+    rows = board(held(1, ALICE, 3), claims=(replace(claim(9, ALICE, 1, exclusive=False), tickets={1: 3}),))
+    (freed,) = decide(rows, TakeAway(actor(BOB), devices(1), "outage")).locks
+    assert not freed.uncertain
+
+
+def test_the_late_end_of_cut_work_does_not_mark_what_another_has_written_since() -> None:
+    fenced = replace(claim(9, ALICE, 1), tickets={1: 3})
+    rows = board(replace(held(1, BOB, 5), revoked=4), claims=(fenced,))
+    assert decide(rows, EndClaim(9)).locks == ()
+    still_open = replace(rows, claims={9: replace(fenced, step_until_us=NOW + 5)})
+    assert [row.uncertain for row in decide(still_open, EndClaim(9)).locks] == [True], "nobody can have written yet"
+
+
+def test_a_node_that_slept_does_not_free_a_device_that_nothing_fences() -> None:
+    running = replace(claim(9, ALICE, 1), step_until_us=NOW + 5, unfenced=True)
+    by_itself = board(free(1), claims=(running,))
+    assert [c.unfenced for c in decide(by_itself, EndClaim(9)).claims] == [False]
+    rows = board(free(1), claims=(running,))
+    rows.apply(decide(rows, Interrupt(9)))
+    rows.apply(decide(rows, EndClaim(9)))
+    rows.now_us = NOW + 500
+    assert refused(decide(rows, TakeLock(actor(BOB), devices(1)))).blockers[0].unconfirmed
 
 
 def test_fenced_work_is_told_who_took_the_lock() -> None:

@@ -39,7 +39,7 @@ from opensdm.core.lock_requests import (
     TakeAway,
     TakeLock,
 )
-from opensdm.core.lock_taking import give_up, promote, take_lock
+from opensdm.core.lock_taking import abandon, give_up, promote, take_lock
 from opensdm.core.lock_values import (
     Actor,
     Admitted,
@@ -75,7 +75,7 @@ __all__ = [
     "FinishStep", "GiveUp", "Guard", "GuardedRequest", "Interrupt", "LeaveQueue", "LockEvent", "LockPolicy",
     "LockRequest", "LockRow", "LockScope", "Locked", "LostLock", "Overridden", "OverrideMode", "PendingRow", "Promote",
     "Queued", "RefusalCode", "Refused", "ReleaseLock", "Released", "Request", "StartClaim", "Stepped", "TakeAway",
-    "TakeLock", "Waiting", "decide", "decide_all", "due_first", "end_claim", "release_lock", "take_away",
+    "TakeLock", "Waiting", "abandon", "decide", "decide_all", "due_first", "end_claim", "release_lock", "take_away",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from opensdm.core.lock_parts import (
     event,
     foreign_locks,
     foreign_pending,
+    gave_up,
     stale_epoch,
     told_by,
     untold_loss,
@@ -38,9 +39,15 @@ def guard(board: Board, request: Guard) -> Decision:
     rows = tuple(board.rows(request.devices))
     if not request.drop:
         return Decision(Admitted(None, rows))
-    ended = [row for row in rows if row.held]
-    events = [event(board, EventKind.DELETED, row.freed(), request.actor, row.reason) for row in ended]
-    return Decision(Admitted(None, rows), locks=tuple(row.freed() for row in ended), events=tuple(events))
+    freed = {row.device_id: row.freed() for row in rows if row.held}
+    events = [event(board, EventKind.DELETED, freed[r.device_id], request.actor, r.reason) for r in rows if r.held]
+    waiting = [p for _, p in sorted(board.pending.items()) if not request.devices.isdisjoint(p.devices)]
+    return Decision(
+        Admitted(None, rows),
+        locks=tuple(freed.values()),
+        events=(*events, *gave_up(board, waiting, request.actor.door, freed.values())),
+        cancelled=tuple(p.pending_id for p in waiting),
+    )
 
 
 def admit(board: Board, request: Admit) -> Decision:

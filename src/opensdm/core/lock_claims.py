@@ -75,7 +75,8 @@ def finish_step(board: Board, request: FinishStep) -> Decision:
 def end_claim(board: Board, request: EndClaim) -> Decision:
     """End(c), written by the node that ran it: it has closed its connection, so it writes nothing later.
 
-    A step whose answer never came may be on its way still, until its limit.
+    A step whose answer never came may be on its way still, until its limit. A node that others took for dead may have
+    slept in the middle of that step: what they made of its claim stays, and on a device without a fence somebody looks.
     """
     claim = board.claims.get(request.claim_id)
     if claim is None or claim.state is ClaimState.ENDED:
@@ -84,11 +85,12 @@ def end_claim(board: Board, request: EndClaim) -> Decision:
     cut_short = request.uncertain or open_step or board.cut_off(claim)
     state = ClaimState.INTERRUPTED if open_step else ClaimState.ENDED
     marked = _uncertain(board, claim) if cut_short and claim.exclusive else {}
+    unfenced = claim.unfenced and claim.state is ClaimState.INTERRUPTED
     renewed = _restarted_leases(board, claim, marked)
     return Decision(
         Done(),
         locks=tuple({**marked, **renewed}.values()),
-        claims=(replace(claim, state=state, unfenced=False),),
+        claims=(replace(claim, state=state, unfenced=unfenced),),
         events=tuple(
             event(board, EventKind.LEASED, row, holder_of(row, row.door or ""), row.reason) for row in renewed.values()
         ),
@@ -133,8 +135,17 @@ def confirm(board: Board, request: Confirm) -> Decision:
 
 
 def _uncertain(board: Board, claim: ClaimRow) -> dict[int, LockRow]:
+    """Not where it was marked when it was cut off, and another may have looked and written since."""
     rows = (board.locks[d] for d in sorted(claim.tickets) if d in board.locks)
-    return {row.device_id: replace(row, uncertain=True) for row in rows if not row.uncertain}
+    return {
+        row.device_id: replace(row, uncertain=True)
+        for row in rows
+        if not row.uncertain and not (board.over(claim) and _marked_before(claim, row))
+    }
+
+
+def _marked_before(claim: ClaimRow, row: LockRow) -> bool:
+    return claim.state is ClaimState.INTERRUPTED or claim.tickets[row.device_id] < row.revoked
 
 
 def _restarted_leases(board: Board, claim: ClaimRow, marked: dict[int, LockRow]) -> dict[int, LockRow]:

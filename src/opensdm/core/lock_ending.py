@@ -174,7 +174,8 @@ def _ended(board: Board, row: LockRow, kind: EventKind, by: Actor, reason: str, 
     """A lock ends against its owner's will; `now` also fences the work that runs under it."""
     assert row.holder_id is not None
     epoch = row.epoch + 1
-    freed = replace(row.freed(), epoch=epoch, revoked=epoch if now else row.revoked)
+    uncertain = row.uncertain or (now and _cuts_writing(board, row))
+    freed = replace(row.freed(), epoch=epoch, revoked=epoch if now else row.revoked, uncertain=uncertain)
     lost = LostLock(row.device_id, row.holder_id, row.epoch, by.user_name, reason, board.now_us)
     cancelled = requests_of(board, row)
     return Decision(
@@ -184,6 +185,12 @@ def _ended(board: Board, row: LockRow, kind: EventKind, by: Actor, reason: str, 
         lost=(lost,) if row.holder_id != by.user_id else (),
         cancelled=tuple(p.pending_id for p in cancelled),
     )
+
+
+def _cuts_writing(board: Board, row: LockRow) -> bool:
+    """Whether a write runs there that goes no further: nobody knows how far it came, so the next one looks first."""
+    running = (c for c in board.claims.values() if row.device_id in c.tickets and not board.cut_off(c))
+    return any(c.exclusive and c.state is ClaimState.RUNNING for c in running)
 
 
 def _requests(board: Board, rows: Iterable[LockRow]) -> list[PendingRow]:

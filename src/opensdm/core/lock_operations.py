@@ -8,6 +8,9 @@ from opensdm.core.identity import Area, Level
 from opensdm.core.lock_values import LockScope, OverrideMode
 from opensdm.core.operation import Kind, Operation, Rule, Scope, observe
 
+MAX_DEVICES = 1000
+"""Devices that one request may name; a group may have more."""
+
 
 def _lock(tag: str, scope: Scope, area: Area = Area.DEVICE_LOCK) -> Rule:
     return Rule(Kind.LOCK, tag, area, Level.FULL, scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from opensdm.core.lock_board import Board, Decision
@@ -23,6 +24,7 @@ from opensdm.core.lock_requests import GiveUp, Promote, TakeLock
 from opensdm.core.lock_values import (
     Actor,
     Blocker,
+    Done,
     EventKind,
     Locked,
     LockEvent,
@@ -80,6 +82,13 @@ def give_up(board: Board, request: GiveUp) -> Decision:
         return _gone(board, take)
     work = tuple(foreign_work(board, take.actor, take.devices, take.scope))
     return _without(board, row, Decision(Refused(RefusalCode.DEVICE_BUSY, work, note=WAITED)), take.actor)
+
+
+def abandon(board: Board, pending_ids: Iterable[int]) -> Decision:
+    """Recover or Reconnect: whoever waited there is gone, and nobody would promote it."""
+    ids = tuple(sorted(pending_ids))
+    rows = [board.pending[pending_id] for pending_id in ids if pending_id in board.pending]
+    return Decision(Done(), cancelled=ids, events=tuple(gave_up(board, rows, "server")))
 
 
 def waiting_row(board: Board, request: TakeLock) -> PendingRow:

@@ -76,6 +76,7 @@ from opensdm.core.inventory_operations import (
     ShowNetworkFunction,
 )
 from opensdm.core.lock_operations import (
+    MAX_DEVICES,
     AskForLock,
     CheckLock,
     ConfirmDevice,
@@ -98,7 +99,8 @@ from opensdm.core.lock_operations import (
 from opensdm.core.operation import REGISTRY, Claim, Kind, Operation, Rule, Scope, observe
 
 __all__ = [
-    "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "ApplyBatch", "AskForLock",
+    "MAX_DEVICES", "REGISTRY", "AddDeviceGroup", "AddElement", "AddNetworkFunction", "AddUser", "ApplyBatch",
+    "AskForLock",
     "AssignDevice", "BackUpDevice", "BackUpOnSchedule", "BatchEdit", "BatchVerb", "CancelTask", "ChangeCredentials",
     "ChangeDeviceGroup", "CheckLock", "CheckSync", "Claim", "CompareVersions", "ConfirmDevice", "DeleteDeviceGroup",
     "DeleteElement", "DeleteNetworkFunction", "DeleteUser", "DeviceEnrolment", "DisableUser", "DiscardChanges",

@@ -357,9 +357,6 @@ class LockStore(Protocol):
     async def due_leases(self) -> list[int]:
         """Devices whose locks' leases have run out, unless work of their owners holds them up."""
 
-    async def standing(self, session_ids: Sequence[int]) -> Mapping[int, tuple[int, bool]]:
-        """For sessions: idle seconds, and whether still logged in."""
-
 
 class AuditStore(Protocol):
     """The trail. Rows are added with the write they tell of; nothing here changes or removes one."""

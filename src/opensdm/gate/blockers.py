@@ -17,7 +17,7 @@ async def with_standing(reader: ReaderPort, blockers: tuple[Blocker, ...]) -> tu
     asked = [b.device_id for b in blockers if b.kind == "lock"][:EXPLAINED]
 
     async def look(transaction: Transaction) -> dict[int, LockView]:
-        return {device_id: await transaction.locks.lock(device_id) for device_id in asked}
+        return {view.row.device_id: view for view in await transaction.locks.locks_on(asked)}
 
     try:
         views = await reader.read(look) if asked else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -63,8 +62,7 @@ class Turns:
             raise
         except SdmError:
             # The session ended, a device is gone, the store is away: whoever is not there bars nobody.
-            with contextlib.suppress(SdmError):
-                await self._ledger.submit(replace(give_up, audit=None))
+            await self._writer.give_up(replace(give_up, audit=None))
             raise
         return answer
 

@@ -31,7 +31,7 @@ class Writer:
     def __init__(self, ledger: LedgerPort) -> None:
         self._ledger = ledger
         self.late: set[asyncio.Task[bool]] = set()
-        """Ends of claims still to be written, while the store is away."""
+        """Ends of claims and of waiting requests still to be written, while the store is away."""
 
     async def decide_claim(self, request: BeginStep | FinishStep, devices: frozenset[int]) -> Answer:
         receipt = await self._ledger.submit(Submission(Target(devices=devices), request))
@@ -49,10 +49,16 @@ class Writer:
     ) -> None:
         """Write the end of a claim, and with it an effect; a store that is away delays it and never loses it."""
         submission = Submission(Target(devices=devices), request, effect, audit=audit)
-        if await self._ended(submission, range(END_ATTEMPTS)):
+        await self._end(submission, END_ATTEMPTS, f"end of claim {request.claim_id}")
+
+    async def give_up(self, submission: Submission) -> None:
+        """Write that a request waits no more; tried once before the caller goes on."""
+        await self._end(submission, 1, "end of a waiting request")
+
+    async def _end(self, submission: Submission, attempts: int, name: str) -> None:
+        if await self._ended(submission, range(attempts)):
             return
-        later = self._ended(submission, count(END_ATTEMPTS))
-        task = asyncio.create_task(later, name=f"end of claim {request.claim_id}")
+        task = asyncio.create_task(self._ended(submission, count(attempts)), name=name)
         self.late.add(task)
         task.add_done_callback(self.late.discard)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from opensdm.core.errors import InvalidRequest
-from opensdm.core.operations import FindDevices, ShowLocks
+from opensdm.core.operations import MAX_DEVICES, FindDevices, ShowLocks
 from opensdm.core.ports import LockView, Page, Transaction, Work
 from opensdm.core.results import DeviceFound, Listing
 from opensdm.handlers.loaded import all_shown
 
-MAX_WORDS, MAX_LENGTH, MAX_DEVICES = 8, 200, 1000
+MAX_WORDS, MAX_LENGTH = 8, 200
 
 
 async def find_devices(operation: FindDevices, work: Work) -> Listing[DeviceFound]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from opensdm.core.errors import InvalidRequest
 from opensdm.core.lock import (
@@ -26,6 +27,7 @@ from opensdm.core.lock import (
 )
 from opensdm.core.lock_replay import Replay
 from opensdm.core.operations import (
+    MAX_DEVICES,
     AskForLock,
     CheckLock,
     ConfirmDevice,
@@ -56,8 +58,6 @@ from opensdm.core.results import (
 )
 
 SECOND_US = 1_000_000
-MAX_DEVICES = 1000
-"""Devices of one request; a group may have more."""
 MAX_EVENTS = 1000
 EXPIRED_AT_ONCE = 200
 MAX_REASON = 500
@@ -180,7 +180,7 @@ async def follow_lock_events(operation: FollowLockEvents, work: Work) -> LockEve
     if not 1 <= operation.limit <= MAX_EVENTS:
         raise InvalidRequest(f"at most {MAX_EVENTS} events at a time, and at least one")
     if operation.after is None:
-        return LockEventsReply((), await work.read(lambda tx: tx.locks.last_event()))
+        return LockEventsReply((), await work.settled_events())
     after = operation.after
     top = await work.settled_events()
     events, last_id = await work.read(
@@ -275,14 +275,17 @@ async def _reply(work: Work, rows: Sequence[LockRow], lost: tuple[LostLock, ...]
 
 
 async def _views(work: Work, rows: Sequence[LockRow]) -> tuple[LockView, ...]:
-    """The committed rows themselves; only how long their holders have been idle is looked up."""
-    sessions = [row.session_id for row in rows if row.session_id is not None]
-    standing = await work.read(lambda tx: tx.locks.standing(sessions)) if sessions else {}
-    views = []
-    for row in rows:
-        idle_s, logged_in = standing.get(row.session_id or 0, (None, False))
-        views.append(LockView(row, idle_s, logged_in, orphaned=False))
-    return tuple(views)
+    """The committed rows themselves; how long their holders have been idle, and what runs there, is looked up."""
+    looked = await work.read(lambda tx: tx.locks.locks_on([row.device_id for row in rows]))
+    found = {view.row.device_id: view for view in looked}
+    return tuple(_as_committed(row, found.get(row.device_id)) for row in rows)
+
+
+def _as_committed(row: LockRow, view: LockView | None) -> LockView:
+    """The row with what was seen of it a moment later, unless it is another's by then."""
+    if view is None or view.row.holder_id != row.holder_id:
+        return LockView(row, None, holder_logged_in=False, orphaned=False)
+    return replace(view, row=row)
 
 
 HANDLERS_HERE = {

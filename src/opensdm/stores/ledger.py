@@ -27,14 +27,19 @@ from opensdm.core.lock import (
     Board,
     EndClaim,
     Fence,
+    GiveUp,
     Guard,
     LeaveQueue,
     LockRequest,
     LockScope,
+    Overridden,
     Promote,
     Queued,
     Request,
     StartClaim,
+    TakeAway,
+    TakeLock,
+    Waiting,
     decide,
     due_first,
 )
@@ -90,14 +95,14 @@ class Ledger:
         """Where the database was when its history was looked at last: nothing is admitted where it was not yet."""
         self.trust = Trust()
         """Whether this node may believe its database. Where it may not, nothing is admitted and nothing shown."""
-        self._claims: set[int] = set()
+        self._ours: set[int] = set()
         self._unsure = False
         self._freed, self._told = Bell(), Bell()
 
     def renew(self, incarnation: int) -> None:
         """Go on under a new incarnation; the claims of the old one are none of ours any more."""
         self.incarnation = incarnation
-        self._claims.clear()
+        self._ours.clear()
         self._unsure = False
         self.ended.clear()
 
@@ -267,7 +272,7 @@ class Ledger:
             batch = Batch(self.database, self.incarnation, submissions)
             try:
                 if self._unsure:
-                    await reconnect(self.database, self.incarnation, self._claims)
+                    await reconnect(self.database, self.incarnation, self._ours)
                     self._unsure = False
                 outcomes = await self.database.transact(partial(self._in_place, batch))
             except TargetsMoved:
@@ -298,15 +303,24 @@ class Ledger:
             self._told.ring()
 
     def _remember(self, outcomes: Sequence[Outcome]) -> None:
-        """Which claims are this node's, so that after a lost commit answer the unknown ones are found."""
+        """Which claims and waiting requests are this node's: after a lost commit answer the unknown ones are found."""
         for outcome in outcomes:
-            request, claim = outcome.submission.request, getattr(outcome.answer, "claim", None)
-            if isinstance(request, Admit) and isinstance(outcome.answer, Admitted | Queued) and claim:
-                self._claims.add(claim.claim_id)
-            elif isinstance(request, EndClaim):
-                self._claims.discard(request.claim_id)
-            elif isinstance(request, LeaveQueue):
-                self._claims.discard(request.admit.claim_id)
+            request, answer = outcome.submission.request, outcome.answer
+            match request, answer:
+                case Admit(), Admitted() | Queued() if answer.claim is not None:
+                    self._ours.add(answer.claim.claim_id)
+                case TakeLock(), Waiting():
+                    self._ours.add(answer.pending_id)
+                case TakeAway(), Overridden() if answer.waiting is not None:
+                    self._ours.add(answer.waiting.pending_id)
+                case EndClaim(), _:
+                    self._ours.discard(request.claim_id)
+                case LeaveQueue(), _:
+                    self._ours.discard(request.admit.claim_id)
+                case ((Promote() | GiveUp()), _) if not isinstance(answer, Waiting):
+                    self._ours.discard(request.pending_id)
+                case _:
+                    pass
 
 
 def _looked_at(board: Board, request: Request, devices: frozenset[int]) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -140,13 +140,6 @@ _ASKS_OF = text(
 )
 _DUE_LEASES = text("SELECT device_id FROM device_lock WHERE lease_until_us <= :now_us ORDER BY device_id")
 _EVENT_COUNT = text("SELECT count(*) FROM lock_event WHERE device_id = :device_id")
-_STANDING = text(
-    f"""
-    SELECT s.session_id, s.last_used_us, CASE WHEN {LIVE} THEN 1 ELSE 0 END AS live
-      FROM session s JOIN user_account u ON u.user_id = s.user_id
-     WHERE s.session_id IN :sessions
-    """  # noqa: S608
-).bindparams(bindparam("sessions", expanding=True))
 
 
 class SqlLocks(Repository):
@@ -214,13 +207,6 @@ class SqlLocks(Repository):
 
     async def due_leases(self) -> list[int]:
         return list((await self._connection.scalars(_DUE_LEASES, self._values())).all())
-
-    async def standing(self, session_ids: Sequence[int]) -> Mapping[int, tuple[int, bool]]:
-        found: dict[int, tuple[int, bool]] = {}
-        for part in parts(sorted(set(session_ids))):
-            for row in await self._connection.execute(_STANDING, self._values(sessions=part)):
-                found[row.session_id] = (self._since(row.last_used_us), bool(row.live))
-        return found
 
     def _values(self, **values: Any) -> dict[str, Any]:
         return {"now_us": self._now_us, **values}

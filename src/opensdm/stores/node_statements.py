@@ -49,14 +49,11 @@ HEARTBEAT = text(
 
 STOP_NODE = text("UPDATE node SET live = 0, heartbeat_us = :now_us WHERE incarnation = :incarnation AND live = 1")
 
-DELETE_DEAD_PENDING_DEVICES = text(
+DEAD_PENDING = text(
     """
-    DELETE FROM lock_pending_device WHERE pending_id IN (
-        SELECT p.pending_id FROM lock_pending p JOIN node n ON n.incarnation = p.incarnation WHERE n.live = 0)
+    SELECT p.pending_id FROM lock_pending p JOIN node n ON n.incarnation = p.incarnation
+     WHERE n.live = 0 ORDER BY p.pending_id
     """
-)
-DELETE_DEAD_PENDING = text(
-    "DELETE FROM lock_pending WHERE incarnation IN (SELECT incarnation FROM node WHERE live = 0)"
 )
 
 DEAD_CLAIMS = text(
@@ -67,6 +64,10 @@ DEAD_CLAIMS = text(
     """
 )
 
-UNKNOWN_CLAIMS = text(
-    "SELECT claim_id FROM claim WHERE incarnation = :incarnation AND state = 'RUNNING' ORDER BY claim_id"
+OWN_CLAIMS = text(
+    """
+    SELECT claim_id FROM claim
+     WHERE incarnation = :incarnation AND state IN ('RUNNING', 'QUEUED') ORDER BY claim_id
+    """
 )
+OWN_PENDING = text("SELECT pending_id FROM lock_pending WHERE incarnation = :incarnation ORDER BY pending_id")

@@ -7,7 +7,7 @@ Locks, epochs, fences and the work of every other node stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Row
 from opensdm.core.audit import SUCCESS
 from opensdm.core.errors import StoreUnavailable
 from opensdm.core.identity import SYSTEM_USER_ID, SYSTEM_USER_NAME
-from opensdm.core.lock import Interrupt, decide
+from opensdm.core.lock import Interrupt, abandon, decide
 from opensdm.core.node import RHYTHM
 from opensdm.core.submission import AuditDraft
 from opensdm.stores import statements
@@ -27,17 +27,17 @@ from opensdm.stores.database import Connection, Database
 from opensdm.stores.failpoints import failpoint
 from opensdm.stores.node_statements import (
     DEAD_CLAIMS,
-    DELETE_DEAD_PENDING,
-    DELETE_DEAD_PENDING_DEVICES,
+    DEAD_PENDING,
     END_NODES,
     HEARTBEAT,
     INSERT_NODE,
     NEXT_INCARNATION,
     NODES_TO_END,
     OTHER_NODES,
+    OWN_CLAIMS,
+    OWN_PENDING,
     STALE_NODES,
     STOP_NODE,
-    UNKNOWN_CLAIMS,
 )
 from opensdm.stores.nodes import hold_incarnation
 from opensdm.stores.repository import SECOND_US
@@ -123,14 +123,19 @@ async def recover_peers(database: Database, incarnation: int, dead_after_s: floa
     return await database.transact(work)
 
 
-async def reconnect(database: Database, incarnation: int, known: set[int]) -> tuple[int, ...]:
-    """After a commit whose answer was lost: interrupt claims of ours that it may have left and nobody works under."""
+async def reconnect(database: Database, incarnation: int, known: Collection[int]) -> tuple[int, ...]:
+    """After a commit whose answer was lost: end what it may have left of ours and nobody knows.
+
+    Interrupted are claims that nobody works under, deleted are requests that nobody waits for. `known` are the numbers
+    of both, which are of one kind.
+    """
 
     async def work(connection: Connection) -> tuple[int, ...]:
         await hold_incarnation(connection, database.dialect, incarnation)
-        running = (await connection.scalars(UNKNOWN_CLAIMS, {"incarnation": incarnation})).all()
-        claims = tuple(claim for claim in running if claim not in known)
-        await _interrupt(connection, database, claims)
+        own = {"incarnation": incarnation}
+        claims = tuple(c for c in (await connection.scalars(OWN_CLAIMS, own)).all() if c not in known)
+        pending = tuple(p for p in (await connection.scalars(OWN_PENDING, own)).all() if p not in known)
+        await _interrupt(connection, database, claims, pending)
         return claims
 
     return await database.transact(work)
@@ -194,18 +199,17 @@ async def _end(connection: Connection, database: Database, ending: Sequence[Row[
     if ending:
         await connection.execute(END_NODES, {"nodes": [row.incarnation for row in ending]})
     claims = tuple((await connection.scalars(DEAD_CLAIMS)).all())
-    await _interrupt(connection, database, claims)
-    await connection.execute(DELETE_DEAD_PENDING_DEVICES)
-    await connection.execute(DELETE_DEAD_PENDING)
+    pending = tuple((await connection.scalars(DEAD_PENDING)).all())
+    await _interrupt(connection, database, claims, pending)
     return claims
 
 
-async def _interrupt(connection: Connection, database: Database, claims: Sequence[int]) -> None:
-    if not claims:
+async def _interrupt(connection: Connection, database: Database, claims: Sequence[int], pending: Sequence[int]) -> None:
+    if not claims and not pending:
         failpoint("interrupt.decided")
         return
-    found = await connection.scalars(statements.DEVICES_OF_CLAIMS, {"claims": list(claims)})
-    devices = frozenset(found.all())
+    devices = frozenset((await connection.scalars(statements.DEVICES_OF_CLAIMS, {"claims": list(claims)})).all())
+    devices |= frozenset((await connection.scalars(statements.DEVICES_OF_PENDING, {"pending": list(pending)})).all())
     if database.dialect == "postgresql":
         await connection.execute(statements.LOCK_ROWS, {"devices": sorted(devices)})
     board = await load_board(connection, devices, await database.clock(connection))
@@ -214,6 +218,7 @@ async def _interrupt(connection: Connection, database: Database, claims: Sequenc
         decision = decide(board, Interrupt(claim_id))
         board.apply(decision)
         changes.add(decision)
+    changes.add(abandon(board, pending))
     failpoint("interrupt.decided")
     await changes.write(connection, database.dialect, board.now_us)
 

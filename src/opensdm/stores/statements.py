@@ -248,3 +248,6 @@ consecutive numbers, PostgreSQL all of them."""
 # ------------------------------------------------------------------------------------ recovery
 
 DEVICES_OF_CLAIMS = _listed("SELECT DISTINCT device_id FROM claim_device WHERE claim_id IN :claims", "claims")
+DEVICES_OF_PENDING = _listed(
+    "SELECT DISTINCT device_id FROM lock_pending_device WHERE pending_id IN :pending", "pending"
+)

@@ -200,17 +200,6 @@ class LockContract:
         store.ahead_s = 61
         assert await store.read(lambda tx: tx.locks.waiting_requests()) == [], "one that waited too long bars nobody"
 
-    async def test_standing_of_sessions(self, store: OpenStore) -> None:
-        alice = await store.add_user("alice")
-        live = await store.log_in(alice, token_hash=b"1")
-        ended = await store.log_in(alice, token_hash=b"2")
-        await store.write(lambda tx: tx.identity.end_session(ended))
-        store.ahead_s = 100
-        standing = await store.read(lambda tx: tx.locks.standing([live, ended, 999, live]))
-        assert {s: alive for s, (_, alive) in standing.items()} == {live: True, ended: False}
-        assert standing[live][0] in (100, 101)
-        assert await store.read(lambda tx: tx.locks.standing([])) == {}
-
     # ------------------------------------------------------------------------------- audit and nodes
 
     async def test_the_audit_trail_is_filtered_and_paged_newest_first(self, store: OpenStore) -> None:

@@ -211,6 +211,8 @@ class _Door:
         if endpoint.body is None:
             return {}, None
         body = await read_body(req, self.settings.max_body_bytes, self.settings.body_timeout_s)
+        if not body.strip() and endpoint.body.optional:
+            return {}, None
         if not body.strip():
             # Nothing was sent: the example is in the type the caller announces, or else expects.
             named = req.content_type and body_text(req, b"", endpoint.reads) is None

@@ -49,7 +49,7 @@ LOCK_ASK = Shape(
     Int("epoch"),
 )
 LOCK_ASKS = Shape("lockAsks", Members("lockAsks", LOCK_ASK, nested="lockAsk"))
-LOCK_ASK_REQUEST = Shape("lockAsk", Text("message"), sample={"message": "WHY"})
+LOCK_ASK_REQUEST = Shape("lockAsk", Text("message"), sample={"message": "WHY"}, optional=True)
 CONFIRMATION = Shape("confirmation", Text("note"), sample={"note": "WHAT YOU SAW"}, required=("note",))
 
 DEVICE_LOCK = Shape(

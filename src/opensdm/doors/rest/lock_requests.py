@@ -10,10 +10,11 @@ from typing import Any
 
 from falcon.asgi import SSEvent
 
-from opensdm.core.errors import InvalidRequest, SdmError
+from opensdm.core.errors import Forbidden, InvalidRequest, NotLoggedIn, SdmError, StoreUnavailable
 from opensdm.core.inventory import wire_id
 from opensdm.core.lock import LockEvent
 from opensdm.core.operations import (
+    MAX_DEVICES,
     AskForLock,
     CheckLock,
     ConfirmDevice,
@@ -37,8 +38,8 @@ from opensdm.doors.rest.routing import Call, Endpoint, Reply, number_of
 from opensdm.doors.rest.streams import stream
 from opensdm.doors.streams import EVENT_STREAM
 
-AT_ONCE = 16
-"""Devices of one call that are locked at the same time, where each is a request of its own."""
+FOR_THE_WHOLE_CALL = (NotLoggedIn, Forbidden, StoreUnavailable)
+"""Refusals that would be the same for each device, and have a status that clients act on."""
 LOOK_EVERY_S = 2.0
 """How often at least the session of a listener is looked at; new events wake it at once."""
 MAX_EVENT_ID = 2**62
@@ -53,7 +54,10 @@ class Together(StrEnum):
 
 
 async def act_on_locks(call: Call) -> Reply:
-    """`mode` all: every device or none, as with a group. `each`: a result for each device, and never a refusal."""
+    """`mode` all: every device or none, as with a group. `each`: a result for each device.
+
+    A refusal that has nothing to do with the devices is one of the whole call.
+    """
     kind = requests.action(call, LOCK, UNLOCK)
     device_ids = _device_ids(call)
     if requests.choice(call, "mode", Together, Together.ALL) is Together.EACH:
@@ -76,14 +80,16 @@ def _device_ids(call: Call) -> tuple[int, ...]:
 async def _each(call: Call, kind: str, device_ids: Sequence[int]) -> Reply:
     if call.epoch is not None:
         raise InvalidRequest("an epoch goes with one device", field="epoch")
+    if len(device_ids) > MAX_DEVICES:
+        raise InvalidRequest(f"at most {MAX_DEVICES} devices at a time; for more, lock their group", field="deviceIds")
     taking = requests.taking(call) if kind == LOCK else {}
-    turns = asyncio.Semaphore(AT_ONCE)
 
     async def one(device_id: int) -> dict[str, Any]:
         operation = LockDevice(device_id=device_id, **taking) if kind == LOCK else UnlockDevice(device_id=device_id)
         try:
-            async with turns:
-                reply: LockReply = await call.execute(operation)
+            reply: LockReply = await call.execute(operation)
+        except FOR_THE_WHOLE_CALL:
+            raise
         except SdmError as error:
             blockers = [replies.blocker(each) for each in error.blockers]
             return {
@@ -91,9 +97,12 @@ async def _each(call: Call, kind: str, device_ids: Sequence[int]) -> Reply:
             }  # fmt: skip
         return {"deviceId": wire_id(device_id), "code": "SUCCESS", "lock": replies.device_lock(reply.locks[0])}
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(device_id)) for device_id in device_ids]
-    return Reply.of(extensions.LOCK_RESULTS, {"results": [task.result() for task in tasks]})
+    # All at once: those that wait do it side by side, so that the call has one bound.
+    results = await asyncio.gather(*(one(device_id) for device_id in device_ids), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return Reply.of(extensions.LOCK_RESULTS, {"results": results})
 
 
 async def ask_for_lock(call: Call) -> Reply:

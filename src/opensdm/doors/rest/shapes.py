@@ -30,7 +30,8 @@ class Shape:
 
     `sample` is the smallest useful request: every error about a missing or misnamed body shows it. `required`
     names what a request must have; JSON replies carry `"type": json_type` first where it is given; an `open`
-    shape also writes what it does not declare, after what it does (the facts of an error).
+    shape also writes what it does not declare, after what it does (the facts of an error). An `optional` one may be
+    left empty, or out, in a request.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Shape:
         required: Sequence[str] = (),
         json_type: str | None = None,
         open: bool = False,
+        optional: bool = False,
     ) -> None:
         self.name = name
+        self.optional = optional
         self.fields = fields
         self.sample = sample
         self.required = tuple(required)
@@ -86,7 +89,7 @@ class Shape:
             values = self._read_xml(body, reading, max_bytes)
         else:
             values = self._read_json(body, reading, max_bytes)
-        if not values:
+        if not values and not self.optional:
             raise self.missing(medium, "the body has none of the fields this request needs")
         for name in self.required:
             if values.get(name) in (None, "", []):

@@ -1,5 +1,8 @@
 """Fixtures for all tests, and the summary line that makes a skipped database impossible to overlook."""
 
+# Imported now, and not by its plugin when all is over: CPython 3.11 now and then cannot compile any more once greenlets
+# have run ("AST constructor recursion depth mismatch").
+import hypothesis  # noqa: F401
 import pytest
 
 from tests.machine import missing_parts

@@ -22,6 +22,8 @@ from tests.doors.soap.sender import envelope, request
 from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done, running
 
 REQUESTS, SESSIONS, WAIT_S = 1000, 5, 3
+ANSWERED_S = 20.0
+"""How long it may take to take in and to answer a thousand requests at once, beside the wait, on a machine that is busy."""
 MAY_GROW_KB = 50_000
 """Of the memory of the whole server over a second thousand: far less than that thousand needs at its height."""
 SBC = "Sbc-Secret-1"
@@ -153,7 +155,8 @@ def test_a_thousand_waiting_requests_are_answered_and_leave_nothing(busy: Busy, 
     for _ in range(2):
         for after_s, (status, body) in asyncio.run(answered(busy, tokens)):
             assert (status, body["code"]) == (409, "DEVICE_BUSY"), body
-            assert [each["kind"] for each in body["blockers"]] == ["work"] and after_s >= WAIT_S
+            assert [each["kind"] for each in body["blockers"]] == ["work"]
+            assert WAIT_S <= after_s < WAIT_S + ANSWERED_S
         assert rows() == 0
         assert busy.metric("opensdm_waiting_requests") == 0
         until(lambda: busy.metric("opensdm_operations_under_way") == 1, "nothing but the push is under way")

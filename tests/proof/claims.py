@@ -12,6 +12,7 @@ from opensdm.core.lock import LockPolicy, Refused, Stepped
 from opensdm.core.operation import REGISTRY, Claim, Kind, Operation, Rule, Scope
 from opensdm.core.operations import (
     ConfirmDevice,
+    DeleteNetworkFunction,
     LockDevice,
     LockDevices,
     OverrideLock,
@@ -67,6 +68,7 @@ async def i11_after_revocation_no_step_begins_and_an_open_one_keeps_the_device(a
     written = len(node.bench.writes)
     must(await node.write(job) == LOST, "a step began after the revocation")
     must(len(node.bench.writes) == written, "a fenced write reached the device")
+    must((await node.row(device)).uncertain, "a write was cut, and who writes next is not told")
     must(await node.outcome(job) == LOST, "fenced work was reported as done")
     await _open_step(node, await node.enrol("edge-b", "192.0.2.2:443"))
 
@@ -228,6 +230,20 @@ async def r07_releasing_a_device_cancels_the_owners_waits_that_name_it(at: Place
     await node.end(claim)
     must(await answered(both, "a cancelled wait is not answered") != SUCCESS, "a group was reported that is not held")
     must(await node.holder(busy) is None, "a cancelled wait was granted")
+    await node.say("bob", UnlockDevice(device_id=mine))
+    await _deleted_while_waited_for(node, mine)
+
+
+async def _deleted_while_waited_for(node: Node, mine: int) -> None:
+    busy = await node.enrol("edge-c", "192.0.2.3:443")
+    claim = await node.admitted("bob", busy)
+    both = node.asks("alice", LockDevices(device_ids=(mine, busy), wait_s=60))
+    await node.until_waiting(busy)
+    (row,) = await node.rows("SELECT nf_id FROM device WHERE device_id = :id", id=mine)
+    must(await node.say("alice", DeleteNetworkFunction(nf_id=row.nf_id)) == SUCCESS, "a device cannot be deleted")
+    await node.end(claim)
+    must(await node.say("carol", LockDevice(device_id=busy)) == SUCCESS, "a wait outlives a device it names")
+    must(await answered(both, "a wait for a device that is gone is not answered") == "NOT_FOUND", "it was granted")
 
 
 async def r08_a_lease_never_cuts_its_owners_work_and_begins_anew_after_it(at: Place) -> None:
@@ -280,6 +296,9 @@ async def zombies_keep_an_unfenced_device_until_somebody_confirms(at: Place) -> 
     node = await at.again(node)
     await asyncio.sleep(0.1)
     must(await node.say("alice", LockDevice(device_id=device)) == BUSY, "nobody confirmed, and the device was given")
+    await node.end(claim)
+    code = await node.say("alice", LockDevice(device_id=device))
+    must(code == BUSY, "the late word of a node that slept freed a device that nothing fences")
     must((await node.push("alice", device))[0] == BUSY, "nobody confirmed, and work was admitted")
     confirm = ConfirmDevice(device_id=device, note="looked: the console is idle")
     must(await node.say("alice", confirm) == SUCCESS, "a confirmation was refused")

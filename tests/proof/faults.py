@@ -157,6 +157,12 @@ def an_open_step_is_forgotten(patch: Patch) -> None:
     patch.setattr(Board, "over", lambda self, claim: honest(self, claim) or self.fenced(claim))
 
 
+@breaks("i11")
+def an_override_forgets_the_write_it_cuts(patch: Patch) -> None:
+    """Whoever writes next is told nothing of a write that was cut, until the cut one has ended."""
+    patch.setattr(lock_ending, "_cuts_writing", lambda *_: False)
+
+
 @breaks("i12")
 def reads_come_from_a_cache(patch: Patch) -> None:
     """A lock that was read is shown again without a look, for a second."""
@@ -271,6 +277,13 @@ def a_release_leaves_the_waits(patch: Patch) -> None:
 
 
 @breaks("r07")
+def a_deletion_leaves_the_waits(patch: Patch) -> None:
+    """Requests that name a deleted device wait on, for what is left."""
+    honest = lock_admission.guard
+    patch.setattr(lock, "guard", lambda board, request: replace(honest(board, request), cancelled=()))
+
+
+@breaks("r07")
 def a_promotion_does_not_look_again(patch: Patch) -> None:
     """A wait that was cancelled is granted what is left of it."""
     honest = lock_taking._gone
@@ -326,6 +339,18 @@ def queued_work_is_not_checked_when_it_starts(patch: Patch) -> None:
         return honest(patch_one, request)
 
     patch.setattr(lock, "start_claim", as_filed)
+
+
+@breaks("zombies")
+def a_late_end_is_believed(patch: Patch) -> None:
+    """The end of work frees a device that nothing fences, whoever was taken for dead meanwhile."""
+    honest = lock.end_claim
+
+    def freed(board: Board, request: Any) -> Decision:
+        decision = honest(board, request)
+        return replace(decision, claims=tuple(replace(claim, unfenced=False) for claim in decision.claims))
+
+    patch.setattr(lock, "end_claim", freed)
 
 
 @breaks("zombies")

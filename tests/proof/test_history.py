@@ -20,6 +20,7 @@ from tests.proof.cluster import USERS, Cluster, cluster
 from tests.proof.history import Trail, check_events, check_guarded, check_linearizable, holds, settled, writes
 from tests.proof.place import soon
 from tests.proof.roaming import Counts, Roamer, settle_in
+from tests.simulation.crash_model import SUCCESS
 from tests.simulation.crash_traffic import LOCKS, Estate, Line, Record, lock_of
 
 CLIENTS = ("alice", "bob", "carol") * 5 + ("admin",)
@@ -120,6 +121,8 @@ async def run(directory: Path, seconds: float, seed: int) -> str:
             ]  # fmt: skip
             assert reached or seconds < LONG_S, "no write reached a device: nothing was guarded"
             inside = check_guarded(holds(calls), reached)
+            assert inside or seconds < LONG_S, "no write fell under a reported lock: nothing was guarded"
+            assert counts.codes[f"lock {SUCCESS}"] and counts.codes["lock DEVICE_LOCKED"], "nobody met anybody"
             for member in site.members:
                 member.server.check_log("critical")  # a node that slept says so
     codes = ", ".join(f"{what} {number}" for what, number in sorted(counts.codes.items()))

@@ -17,7 +17,9 @@ ANSWERS = (
     "Promote Locked", "Promote Waiting", "Promote DEVICE_BUSY", "GiveUp DEVICE_BUSY", "ReleaseLock Released",
     "ReleaseLock NOT_LOCK_OWNER", "TakeAway Overridden", "TakeAway LOCK_CHANGED", "Admit Admitted", "Admit Queued",
     "Admit DEVICE_LOCKED", "Admit LOCK_LOST", "StartClaim Admitted", "StartClaim Queued", "StartClaim DEVICE_LOCKED",
-    "BeginStep Stepped", "BeginStep LOCK_LOST", "Guard Admitted", "Confirm Confirmed",
+    "BeginStep Stepped", "BeginStep LOCK_LOST", "Fence Done", "Fence LOCK_LOST", "Guard Admitted", "Guard DEVICE_BUSY",
+    "Guard LOCK_LOST", "Confirm Confirmed", "Confirm DEVICE_BUSY", "Confirm DEVICE_LOCKED", "AskRelease Asked",
+    "AskRelease INVALID_REQUEST",
 )  # fmt: skip
 """A walk that comes by none of these says little."""
 SEEN_BY_THE_RULES_ALONE = (
@@ -25,6 +27,7 @@ SEEN_BY_THE_RULES_ALONE = (
     "a_refused_request_waits_all_the_same", "an_open_step_is_forgotten", "a_release_leaves_the_waits",
     "a_promotion_does_not_look_again", "queued_work_is_not_checked_when_it_starts",
     "lock_without_asking_for_work", "locks_bind_only_lockers", "epoch_reset", "override_without_fence",
+    "an_override_forgets_the_write_it_cuts", "a_deletion_leaves_the_waits", "a_late_end_is_believed",
     "end_of_work_ends_the_lock", "two_writers", "unlock_by_anyone",
 )  # fmt: skip
 

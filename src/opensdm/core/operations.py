@@ -23,6 +23,7 @@ from opensdm.core.configuration_operations import (
     ListElements,
     ListElementTypes,
     LoadConfiguration,
+    MoveChanges,
     PollDevice,
     Prefer,
     PreviewPush,
@@ -107,12 +108,12 @@ __all__ = [
     "ListCategories", "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements",
     "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers",
     "ListVersions", "LoadConfiguration", "LockDevice", "LockDevices", "LockGroup", "Login", "Logout",
-    "LogoutEverywhere", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush",
-    "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion",
-    "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup",
-    "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowLocks", "ShowNetworkFunction", "ShowPendingChanges",
-    "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices",
-    "UnlockGroup", "UpdateElement", "VerifyLocks",
+    "LogoutEverywhere", "MoveChanges", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer",
+    "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges",
+    "RestoreVersion", "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice",
+    "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowLocks", "ShowNetworkFunction",
+    "ShowPendingChanges", "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice",
+    "UnlockDevices", "UnlockGroup", "UpdateElement", "VerifyLocks",
 ]  # fmt: skip
 
 

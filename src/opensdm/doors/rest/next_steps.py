@@ -133,6 +133,10 @@ WAYS: Mapping[str, Way | Console] = {
     ),
     "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
     "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
+    "MoveChanges": Way(
+        "POST", _CONFIG + "/configurationChanges/move", provisioning_shapes.MOVED_CHANGES.sample,
+        {"change_set": "changeSet", "into": "into"},
+    ),
     "ListChangeSets": Way("GET", _CONFIG + "/changeSets"),
     "ListVersions": Way("GET", _VERSIONS),
     "ShowVersion": Way("GET", _VERSIONS + "/{number}", query={"element_path": "elementTypePath"}),

@@ -116,7 +116,7 @@ async def test_change_sets_keep_apart(site: Provisioning, medium: str) -> None:
 
 
 @pytest.mark.parametrize("medium", MEDIA)
-async def test_changes_are_put_by_under_a_name(site: Provisioning, medium: str) -> None:
+async def test_changes_are_set_aside_under_a_name(site: Provisioning, medium: str) -> None:
     client = await site.client("alice", "v1.4", medium)
     move, sets = f"{site.config}/configurationChanges/move", f"{site.config}/changeSets"
     await site.stage(client, "add", "realmConfig", id="first")

@@ -1,4 +1,4 @@
-"""Moving all changes of one set into another: put by under a name, and taken up again."""
+"""Moving all changes of one set into another: set aside under a name, and staged again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def sets(here: Site) -> dict[str, int]:
     return {each.name: each.changes for each in await here.do(ListChangeSets)}
 
 
-async def test_changes_are_put_by_and_taken_up_again_as_they_were(site: Open) -> None:
+async def test_changes_are_set_aside_and_staged_again_as_they_were(site: Open) -> None:
     """A secret among them, which nobody is shown; when each was staged is kept, too."""
     here = await site(SBC)
     await here.stage()

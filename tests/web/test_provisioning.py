@@ -12,10 +12,9 @@ from playwright.async_api import Page, expect
 
 from lab.netconf import NetconfDevice
 from opensdm.core.operations import LockDevice
-from opensdm.simulator import VirtualSbc
-from tests.acceptance.provisioning import PASSWORD, USER, Bench, realm
+from tests.acceptance.provisioning import Bench, realm
 from tests.contract.netconf_bench import Proxy
-from tests.web.conftest import Enter
+from tests.web.conftest import Enter, url
 from tests.web.site import Site
 from tests.web.test_pages import sound_in_both_lights
 
@@ -24,26 +23,6 @@ WITHIN_MS = 20_000
 """Far more than it takes."""
 NETCONF_STEPS = (("edit-config", "Write the changes"), ("commit", "Activate"), ("copy-config", "Save"))
 """What is asked of the device in a push, and what the page calls it."""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bench(site: Site) -> AsyncIterator[Bench]:
-    """A virtual SBC that takes a while for each job, enrolled and not yet loaded."""
-    sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, plain_http=True, job_delay_s=0.5)
-    host, port = await sbc.start("127.0.0.1", 0)
-    device_id = await site.house.enrol("edge-a", f"{host}:{port}", transport="http")
-    yield Bench(site.house, sbc, device_id, port)
-    await sbc.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def loaded(bench: Bench) -> Bench:
-    await bench.load()
-    return bench
-
-
-def url(bench: Bench, rest: str = "") -> str:
-    return f"/web/devices/ID{bench.device_id}/provisioning{rest}"
 
 
 async def stage(page: Page) -> None:

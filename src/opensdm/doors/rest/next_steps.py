@@ -183,6 +183,7 @@ WAYS: Mapping[str, Way | Console] = {
     "ListAudit": Way("GET", "/admin/audit"),
     "AddUser": Console("opensdm user add NAME --group GROUP"),
     "ListUsers": Console("opensdm user list"),
+    "ListUserGroups": Way("GET", "/admin/userGroups"),
     "DisableUser": Console("opensdm user disable NAME"),
     "DeleteUser": Way("DELETE", "/admin/users/{user_name}"),
     "EnableUser": Console("opensdm user enable NAME"),

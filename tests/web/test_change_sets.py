@@ -95,6 +95,9 @@ async def test_a_version_is_looked_at_and_restored(loaded: Bench, enter: Enter) 
     restore = page.get_by_role("button", name="Restore version 1")
     await restore.click()
     assert await page.evaluate("document.querySelector('[name=sure]').validity.valueMissing")
+    await page.evaluate("document.querySelector('[name=sure]').required = false")
+    await restore.click()
+    await expect(page.locator("#refusal")).to_contain_text("Sure: tick that the device shall hold version 1 again")
     await page.get_by_label("shall hold version 1 again").check()
     await loaded.do("bob", LockDevice(device_id=loaded.device_id, reason="change 4712"))
     await restore.click()
@@ -132,3 +135,11 @@ async def test_a_version_that_is_our_copy_and_who_may_only_look(loaded: Bench, e
     await expect(page.locator("main")).to_contain_text("It holds the same as our copy")
     await page.goto(page.url.replace("versions/2", "versions/99"))
     await expect(page.locator(".error-status")).to_have_text("404")
+
+
+async def test_a_version_without_a_copy_to_compare_it_with(bench: Bench, enter: Enter) -> None:
+    await bench.do("alice", BackUpDevice(device_id=bench.device_id, comment="kept by hand before anything was loaded"))
+    page = await enter("alice", url(bench, "/versions/1"))
+    await expect(page.locator("main")).to_contain_text("There is nothing to compare it with")
+    await expect(page.get_by_role("button", name="Restore version 1")).to_be_visible()
+    await sound_in_both_lights(page, "provisioning-version-alone")

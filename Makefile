@@ -71,7 +71,9 @@ docs: setup ## Write the generated pages: operations, errors, settings
 
 screenshots: packages setup ## Draw docs/screenshots anew: each page of the web GUI, light and dark
 	@rm -rf docs/screenshots && mkdir -p docs/screenshots
-	@OPENSDM_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/web/test_pages.py tests/web/test_provisioning.py $(PYTEST_ARGS)
+	@OPENSDM_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/web/test_pages.py tests/web/test_provisioning.py \
+	    tests/web/test_change_sets.py tests/web/test_keyboard.py tests/web/test_tables.py tests/web/test_two_users.py \
+	    $(PYTEST_ARGS)
 
 docs-proof: packages setup ## Write docs/proof.md from a run of the planted faults
 	@$(BIN)/python -m tests.proof.page

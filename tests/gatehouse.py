@@ -17,8 +17,9 @@ from typing import Any
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import text
 
-from opensdm.core.identity import SessionPolicy
+from opensdm.core.identity import Area, Level, SessionPolicy
 from opensdm.core.lock import LockPolicy
 from opensdm.core.operations import AddNetworkFunction, AddUser, AssignDevice, ListDevices, Login, Operation
 from opensdm.core.ports import DriverRegistry
@@ -27,7 +28,7 @@ from opensdm.gate import Caller, Gate
 from opensdm.gate.gate import Handler
 from opensdm.gate.run import Principal
 from opensdm.handlers import HANDLERS
-from opensdm.stores.database import Database, open_database
+from opensdm.stores.database import Connection, Database, open_database
 from opensdm.stores.ledger import Ledger
 from opensdm.stores.recovery import recover
 from opensdm.stores.secrets import SecretBox
@@ -172,3 +173,17 @@ async def house_with_users(url: str, directory: Path, **options: Any) -> AsyncIt
         yield house
     finally:
         await house.close()
+
+
+async def store_right(house: House, group: str, area: Area, level: Level) -> None:
+    """As nothing here does yet: a right of a group is stored anew, behind everybody's back."""
+    put = text(
+        "INSERT INTO group_right (group_id, area, level)"
+        " SELECT group_id, :area, :level FROM user_group WHERE group_name = :group"
+        " ON CONFLICT (group_id, area) DO UPDATE SET level = excluded.level"
+    )
+
+    async def change(connection: Connection) -> None:
+        await connection.execute(put, {"area": area.value, "level": int(level), "group": group})
+
+    await house.database.transact(change)

@@ -36,7 +36,8 @@ class Proxy:
     """Between the driver and a device. `asked` are the operations that came, in order, hellos left out.
 
     The next operation named in `lose` is answered with ok and goes no further, in `fail` with an error; in `cut` and
-    `die` the device does it, but its answer is not passed on, or half of it. Those in `deny` fail always.
+    `die` the device does it, but its answer is not passed on, or half of it. Those in `deny` fail always. Those in
+    `held` reach the device when their event is set.
     """
 
     def __init__(self, device: NetconfDevice) -> None:
@@ -47,6 +48,7 @@ class Proxy:
         self.cut: set[str] = set()
         self.die: set[str] = set()
         self.deny: set[str] = set()
+        self.held: dict[str, asyncio.Event] = {}
         self.logins = 0
         self._server: asyncssh.SSHAcceptor | None = None
 
@@ -111,6 +113,8 @@ class Proxy:
             reply = f'<rpc-reply xmlns="{_BASE}" message-id="{number}">{body}</rpc-reply>'.encode()
             process.stdout.write(b"\n#%d\n%b\n##\n" % (len(reply), reply))
             return True
+        if name in self.held:
+            await self.held[name].wait()
         writer.write(request)
         answer = await reader.readuntil(b"\n##\n")
         if name in self.cut:

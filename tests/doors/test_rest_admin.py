@@ -43,6 +43,18 @@ async def test_login_and_logout(connect: Connect, version: str, medium: str) -> 
     refused(await client.post("/admin/logout"), 401, "NOT_LOGGED_IN")
 
 
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_user_groups_with_their_rights(connect: Connect, medium: str) -> None:
+    client = await connect("admin", "v1.4", medium)
+    groups = {each["name"]: each for each in members(await client.get("/admin/userGroups"), "userGroups")}
+    rights = {right["area"]: (right["level"], right["stored"]) for right in listed(groups["monitors"]["rights"])}
+    assert (rights["configuration"], rights["configuration.push"]) == (("View", "View"), ("None", "None"))
+    assert len(groups) == 4 and len(rights) == 8
+    for user, version, status, code in (("alice", "v1.4", 403, "FORBIDDEN"), ("admin", "v1.3", 404, "NOT_FOUND")):
+        other = await connect(user, version, medium)
+        refused(await other.get("/admin/userGroups"), status, code)
+
+
 @pytest.mark.parametrize(("version", "medium"), FORMS)
 async def test_wrong_logins_say_nothing_of_what_was_wrong(connect: Connect, version: str, medium: str) -> None:
     client = await connect(None, version, medium)

@@ -254,7 +254,7 @@ async def test_unknown_versions_are_404(connect: Connect, medium: str) -> None:
 async def test_what_is_ours_is_not_in_the_published_versions(house: House, connect: Connect) -> None:
     device_id = await house.enrol("edge-a")
     own = [e for e in ENDPOINTS if e.since == (1, 4)]
-    assert len(own) == 35
+    assert len(own) == 37
     for version in ("v1.0", "v1.3"):
         client = await connect("admin", version, "json")
         for endpoint in own:

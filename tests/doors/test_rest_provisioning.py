@@ -115,6 +115,25 @@ async def test_change_sets_keep_apart(site: Provisioning, medium: str) -> None:
     assert site.stored("running", "realm-config", identifier="first") is None
 
 
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_changes_are_set_aside_under_a_name(site: Provisioning, medium: str) -> None:
+    client = await site.client("alice", "v1.4", medium)
+    move, sets = f"{site.config}/configurationChanges/move", f"{site.config}/changeSets"
+    await site.stage(client, "add", "realmConfig", id="first")
+    assert (await client.post(move, body(medium, "movedChanges", into="later"))).status_code == 204
+    assert [each.get("name") for each in members(await client.get(sets), "changeSets")] == ["later"]
+    await site.stage(client, "add", "realmConfig", id="first")
+    back = body(medium, "movedChanges", changeSet="later")
+    assert "realmConfig first" in refused(await client.post(move, back), 409, "CONFLICT")["message"]
+    assert (await client.delete(f"{site.config}/configurationChanges")).status_code == 204
+    assert (await client.post(move, back)).status_code == 204
+    refused(await client.post(move, back), 404, "NOT_FOUND")
+    named = refused(await client.post(move, body(medium, "movedChanges", into="a b")), 400, "INVALID_REQUEST")
+    assert named["field"] == "changeSet" and "later" in named["send"]
+    old = await site.client("alice", "v1.3", medium)
+    refused(await old.post(move, back), 404, "NOT_FOUND")
+
+
 async def test_published_versions_know_one_set(site: Provisioning) -> None:
     client = await site.client("alice", "v1.3", "json")
     await site.stage(client, "add", "realmConfig", "?changeSet=worker-1", id="plain")

@@ -13,6 +13,7 @@ from opensdm.core.errors import (
     NotLockOwner,
     NotLoggedIn,
 )
+from opensdm.core.identity import Area, Level
 from opensdm.core.operations import (
     AddUser,
     DeleteUser,
@@ -21,6 +22,7 @@ from opensdm.core.operations import (
     ListAudit,
     ListLockEvents,
     ListLocks,
+    ListUserGroups,
     ListUsers,
     LockDevice,
     OverrideLock,
@@ -30,7 +32,7 @@ from opensdm.core.operations import (
     UnlockDevice,
     VerifyLocks,
 )
-from tests.gatehouse import PASSWORD, USERS, House
+from tests.gatehouse import PASSWORD, USERS, House, store_right
 
 
 async def test_administrators_add_and_list_users(house: House) -> None:
@@ -43,6 +45,18 @@ async def test_administrators_add_and_list_users(house: House) -> None:
         with pytest.raises(Forbidden):
             await house.do(name, ListUsers())
     assert (await house.do("carol", ListUsers())).total == listing.total
+
+
+async def test_groups_are_shown_to_those_who_may_see_accounts(house: House) -> None:
+    """As they are stored now, and with what that comes to."""
+    await store_right(house, "monitors", Area.PUSH, Level.FULL)
+    found = {group.group_name: group for group in (await house.do("admin", ListUserGroups())).items}
+    assert set(found) == {"administrators", "LIAdministrators", "provisioners", "monitors"}
+    monitors = found["monitors"]
+    assert (monitors.rights[Area.PUSH], monitors.level(Area.PUSH)) == (Level.FULL, Level.VIEW)
+    assert monitors.level(Area.USERS) is Level.NONE
+    with pytest.raises(Forbidden):
+        await house.do("alice", ListUserGroups())
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ from opensdm.core.operations import (
     ListLocks,
     ListNetworkFunctions,
     ListTasks,
+    ListUserGroups,
     ListUsers,
     ListVersions,
     LoadConfiguration,
@@ -80,6 +81,7 @@ from opensdm.core.operations import (
     Login,
     Logout,
     LogoutEverywhere,
+    MoveChanges,
     MoveNetworkFunction,
     Operation,
     OverrideLock,
@@ -199,6 +201,7 @@ SAMPLES: Mapping[str, Sample] = {
     "ListAudit": lambda g, u: ListAudit(limit=5),
     "AddUser": lambda g, u: AddUser(user_name=f"new-{u}", group="monitors", password=PASSWORD),
     "ListUsers": lambda g, u: ListUsers(),
+    "ListUserGroups": lambda g, u: ListUserGroups(),
     "DisableUser": lambda g, u: DisableUser(user_name="carol"),
     "DeleteUser": lambda g, u: DeleteUser(user_name="mona" if u == CONSOLE else "carol"),
     "EnableUser": lambda g, u: EnableUser(user_name="carol"),
@@ -209,6 +212,7 @@ SAMPLES: Mapping[str, Sample] = {
     "ShowElementType": lambda g, u: ShowElementType(device_id=g.device_id, element_path="realmConfig"),
     "DraftElement": lambda g, u: DraftElement(device_id=g.device_id, element_path="realmConfig"),
     "ListChangeSets": lambda g, u: ListChangeSets(device_id=g.device_id),
+    "MoveChanges": lambda g, u: MoveChanges(device_id=g.device_id, into="later"),
     "RebaseChanges": lambda g, u: RebaseChanges(device_id=g.device_id),
     "PreviewPush": lambda g, u: PreviewPush(device_id=g.device_id),
     "CheckSync": lambda g, u: CheckSync(device_id=g.device_id),
@@ -244,6 +248,7 @@ FAULTY: Mapping[str, tuple[Sample, type[SdmError]]] = {
     "RestoreVersion": (lambda g, u: RestoreVersion(device_id=g.device_id, number=99), NotFound),
     "BackUpDevice": (lambda g, u: BackUpDevice(device_id=g.spare_id), NotAssigned),
     "RebaseChanges": (lambda g, u: RebaseChanges(device_id=g.device_id, change_set="a b"), InvalidRequest),
+    "MoveChanges": (lambda g, u: MoveChanges(device_id=g.device_id, into=""), InvalidRequest),
     "UnassignDevice": (lambda g, u: UnassignDevice(device_id=g.spare_id), NotAssigned),
     "AddElement": (lambda g, u: AddElement(device_id=g.device_id, element=realm("x y")), InvalidRequest),
     "UpdateElement": (lambda g, u: UpdateElement(device_id=g.device_id, element=realm("nowhere")), NotFound),
@@ -265,8 +270,12 @@ def over(user: str) -> type[SdmError]:
     return Conflict if user == "alice" or master else Forbidden
 
 
-OWNER_MEETS: Mapping[str, type[SdmError]] = {"DeleteDeviceGroup": NotEmpty, "AskForLock": InvalidRequest}
-"""What stops alice herself: never the lock."""
+OWNER_MEETS: Mapping[str, type[SdmError]] = {
+    "DeleteDeviceGroup": NotEmpty,
+    "AskForLock": InvalidRequest,
+    "MoveChanges": NotFound,
+}
+"""What stops alice herself, who has nothing staged: never the lock."""
 
 LOCK_FAMILY: Mapping[str, type[SdmError] | None] = {
     "LockDevice": DeviceLocked,

@@ -11,6 +11,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
 
 from opensdm.doors.web.safety import PATH, SESSION_COOKIE
+from opensdm.simulator import VirtualSbc
+from tests.acceptance.provisioning import PASSWORD, USER, Bench
 from tests.machine import missing
 from tests.web.seeded import seed
 from tests.web.site import Site, open_site
@@ -90,3 +92,23 @@ async def enter(site: Site, browser: Browser) -> AsyncIterator[Enter]:
     for window in windows:
         await window.close()
     assert watched.faults == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bench(site: Site) -> AsyncIterator[Bench]:
+    """A virtual SBC that takes a while for each job, enrolled and not yet loaded."""
+    sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, plain_http=True, job_delay_s=0.5)
+    host, port = await sbc.start("127.0.0.1", 0)
+    device_id = await site.house.enrol("edge-a", f"{host}:{port}", transport="http")
+    yield Bench(site.house, sbc, device_id, port)
+    await sbc.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def loaded(bench: Bench) -> Bench:
+    await bench.load()
+    return bench
+
+
+def url(bench: Bench, rest: str = "") -> str:
+    return f"/web/devices/ID{bench.device_id}/provisioning{rest}"

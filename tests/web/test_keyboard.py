@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from opensdm.core.operations import ShowLock
 from tests.gatehouse import PASSWORD
 from tests.web.conftest import Enter
 from tests.web.site import Site
+from tests.web.test_pages import sound_in_both_lights
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,3 +95,57 @@ async def test_an_idle_reader_is_warned_and_then_signed_out(site: Site, enter: E
     await page.clock.run_for(60_000)
     await page.wait_for_url(f"{site.url}/web/sign-in?why=idle")
     await expect(page.locator("main")).to_contain_text("signed out because nothing was done")
+
+
+async def at(page: Page, seconds: int) -> None:
+    """Time passes on the page, not at the server."""
+    await page.clock.run_for(seconds * 1000)
+
+
+async def test_use_puts_the_warning_off_and_what_a_page_does_by_itself_does_not(site: Site, enter: Enter) -> None:
+    """The limit is 30 minutes; the warning comes after 28, since the server may count from a minute earlier."""
+    page = await enter("bob")
+    await page.clock.install()
+    await page.goto(f"{site.url}/web/devices/ID{site.ids['lab-a']}")
+    sheet = page.locator("#idle")
+    await at(page, 1000)
+    async with page.expect_response("**/lock-panel"):
+        await page.locator("#lock-panel").dispatch_event("opensdm:refresh")
+    await at(page, 670)
+    await expect(sheet).to_be_hidden()
+    await at(page, 20)
+    await expect(sheet).to_contain_text("You will be signed out in")
+    assert 30 <= int(await sheet.locator("[data-seconds]").inner_text()) <= 60
+    await sound_in_both_lights(page, "idle")
+    async with page.expect_response("**/web/stay") as stayed:
+        await page.keyboard.press("Escape")
+    assert (await stayed.value).status == 204
+    await expect(sheet).to_be_hidden()
+
+    await at(page, 1000)
+    async with page.expect_response("**/lock"):
+        await page.locator("#lock-panel").get_by_role("button", name="Lock", exact=True).last.click()
+    await at(page, 1000)
+    await expect(sheet).to_be_hidden()
+    await at(page, 690)
+    await expect(sheet).to_be_visible()
+
+
+async def test_who_works_on_one_page_is_not_signed_out_by_another(site: Site, enter: Enter) -> None:
+    idle = await enter("bob")
+    await idle.clock.install()
+    await idle.goto(f"{site.url}/web/locks")
+    used = await idle.context.new_page()
+    await used.goto(f"{site.url}/web/devices")
+    await at(idle, 1690)
+    await expect(idle.locator("#idle")).to_be_visible()
+    await used.get_by_role("button", name="Stay signed in").click()
+    await at(idle, 2)
+    await expect(idle.locator("#idle")).to_be_hidden()
+    await at(idle, 1000)
+    await used.fill("#filter", "east")
+    await at(idle, 1)
+    await expect(used.locator("tr[data-row]")).to_have_count(2)
+    await at(idle, 1000)
+    await expect(idle.locator("#idle")).to_be_hidden()
+    await expect(idle).to_have_url(f"{site.url}/web/locks")

@@ -11,36 +11,18 @@ from ncclient import manager
 from playwright.async_api import Page, expect
 
 from lab.netconf import NetconfDevice
-from opensdm.core.operations import AddNetworkFunction, AssignDevice, FindDevices, LockDevice
-from opensdm.simulator import VirtualSbc
-from tests.acceptance.provisioning import PASSWORD, USER, Bench, realm
-from tests.web.conftest import Enter
+from opensdm.core.operations import LockDevice
+from tests.acceptance.provisioning import Bench, realm
+from tests.contract.netconf_bench import Proxy
+from tests.web.conftest import Enter, url
 from tests.web.site import Site
 from tests.web.test_pages import sound_in_both_lights
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITHIN_MS = 20_000
 """Far more than it takes."""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bench(site: Site) -> AsyncIterator[Bench]:
-    """A virtual SBC that takes a while for each job, enrolled and not yet loaded."""
-    sbc = VirtualSbc("edge-a", username=USER, password=PASSWORD, plain_http=True, job_delay_s=0.5)
-    host, port = await sbc.start("127.0.0.1", 0)
-    device_id = await site.house.enrol("edge-a", f"{host}:{port}", transport="http")
-    yield Bench(site.house, sbc, device_id, port)
-    await sbc.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def loaded(bench: Bench) -> Bench:
-    await bench.load()
-    return bench
-
-
-def url(bench: Bench, rest: str = "") -> str:
-    return f"/web/devices/ID{bench.device_id}/provisioning{rest}"
+NETCONF_STEPS = (("edit-config", "Write the changes"), ("commit", "Activate"), ("copy-config", "Save"))
+"""What is asked of the device in a push, and what the page calls it."""
 
 
 async def stage(page: Page) -> None:
@@ -256,22 +238,21 @@ async def test_an_attribute_is_found_by_keys_alone(loaded: Bench, enter: Enter) 
 # ---------------------------------------------------------------------------------------- netconfd
 
 
-async def test_a_whole_session_on_netconfd(site: Site, enter: Enter, netconf_device: NetconfDevice) -> None:
-    parameters = {
-        "primary.ip": f"{netconf_device.address}:{netconf_device.port}", "username": netconf_device.user,
-        "password": netconf_device.password, "platform": "netconf", "ssh.host.key": netconf_device.host_key,
-        "netconf.validate": "false",
-    }  # fmt: skip
-    house = site.house
-    adding = AddNetworkFunction(
-        nf_name="edge-netconf", parent_full_name="Home", category_name="SP Edge & Core", type_name="Device",
-        parameters=parameters,
-    )  # fmt: skip
-    await house.gate.execute(house.local, adding)
-    found = await house.gate.execute(house.local, FindDevices(words="edge-netconf"))
-    device_id = found.items[0].shown.device.device_id
-    await house.gate.execute(house.local, AssignDevice(device_id=device_id))
+@pytest_asyncio.fixture(loop_scope="module")
+async def link(netconf_device: NetconfDevice) -> AsyncIterator[Proxy]:
+    """The way to a real device, where requests can be kept waiting."""
+    proxy = Proxy(netconf_device)
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
 
+
+async def test_a_whole_session_on_netconfd(site: Site, enter: Enter, link: Proxy) -> None:
+    """Each step of the push is seen to run, and to end, on a page that is not loaded anew meanwhile."""
+    device_id = await site.house.enrol(
+        "edge-netconf", link.address, username=link.device.user, password=link.device.password, platform="netconf",
+        **{"ssh.host.key": link.host_key, "netconf.validate": "false"},
+    )  # fmt: skip
     page = await enter("alice", f"/web/devices/ID{device_id}/provisioning")
     page.set_default_timeout(WITHIN_MS)
     await page.locator(".empty").get_by_role("button", name="Load configuration").click()
@@ -291,11 +272,24 @@ async def test_a_whole_session_on_netconfd(site: Site, enter: Enter, netconf_dev
     await stage(page)
     await page.get_by_role("link", name="My changes").click()
     await expect(page.locator(".diff-new", has_text="10.9.0.0/16")).to_be_visible()
+    link.held = {name: asyncio.Event() for name, _ in NETCONF_STEPS}
     await page.get_by_role("button", name="Push 1 change").click()
     await page.wait_for_url("**/provisioning/tasks/*")
+    await page.evaluate("document.body.dataset.first = 'yes'")
+    running, over = page.locator("[data-step=BEGUN]"), page.locator("[data-step=SUCCESS]")
+    for name, title in NETCONF_STEPS:
+        await expect(running).to_contain_text(title, timeout=WITHIN_MS)
+        assert await over.filter(has_text=title).count() == 0
+        if title == "Activate":
+            assert "10.9.0.0/16" not in await asyncio.to_thread(_running, link.device)
+            await sound_in_both_lights(page, "provisioning-netconf-push-running")
+        assert await page.locator("body[data-first=yes]").count() == 1
+        link.held[name].set()
+        if title != NETCONF_STEPS[-1][1]:
+            await expect(over.filter(has_text=title)).to_be_visible(timeout=WITHIN_MS)
     await expect(page.locator("#task")).to_have_attribute("data-state", "SUCCESS", timeout=WITHIN_MS)
     await sound_in_both_lights(page, "provisioning-netconf-push")
-    shown = await asyncio.to_thread(_running, netconf_device)
+    shown = await asyncio.to_thread(_running, link.device)
     assert "10.9.0.0/16" in shown and "expedited" in shown
 
 

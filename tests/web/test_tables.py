@@ -8,11 +8,14 @@ import io
 import pytest
 from playwright.async_api import expect
 
+from opensdm.core.identity import Area, Level
 from opensdm.core.operations import LockDevice, UnlockDevice
 from opensdm.doors.web import assets, audit
+from tests.gatehouse import store_right
 from tests.web.conftest import Enter
 from tests.web.seeded import lock_some
 from tests.web.site import Site
+from tests.web.test_pages import sound_in_both_lights
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,6 +62,18 @@ async def test_an_account_is_added_disabled_and_given_a_password(site: Site, ent
     await row.locator("input[type=password]").fill("another-word-2")
     await row.get_by_role("button", name="Set").click()
     await expect(page.locator("#users")).to_contain_text("dave has a new password")
+
+
+async def test_rights_are_those_that_are_stored(site: Site, enter: Enter) -> None:
+    """A right that an area above holds back says so."""
+    await store_right(site.house, "monitors", Area.PUSH, Level.FULL)
+    await store_right(site.house, "provisioners", Area.AUDIT, Level.VIEW)
+    page = await enter("admin", "/web/users")
+    rows = page.locator("section", has_text="What each group may do").locator("tbody tr")
+    push = rows.filter(has_text="push").locator("td")
+    await expect(push).to_have_text(["└ push", "full", "full", "full", "view full, held back by configuration"])
+    await expect(rows.filter(has_text="audit").locator("td").nth(3)).to_have_text("view")
+    await sound_in_both_lights(page, "users-rights")
 
 
 async def test_who_may_not_is_told_so_and_offered_nothing(site: Site, enter: Enter) -> None:

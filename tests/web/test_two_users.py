@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 from playwright.async_api import Page, expect
 
 from opensdm.core.lock import Actor, Admit, Admitted, EndClaim
-from opensdm.core.operations import LockDevice, Scope, ShowLock, ShowSession, UnlockDevice
+from opensdm.core.operations import (
+    DeleteNetworkFunction,
+    LockDevice,
+    OverrideLock,
+    Scope,
+    ShowDevice,
+    ShowLock,
+    ShowSession,
+    UnlockDevice,
+)
 from opensdm.core.submission import Submission, Target
 from tests.web.conftest import Enter
 from tests.web.site import Site
+from tests.web.test_pages import sound_in_both_lights
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITHIN_MS = 10_000
@@ -70,6 +81,29 @@ async def test_a_lock_by_another_door_turns_the_padlock_of_a_list(site: Site, en
     await expect(turned.locator(".padlock-more")).to_contain_text("by REST")
     await site.house.do("bob", UnlockDevice(device_id=edge))
     await expect(turned).to_have_attribute("data-state", "free", timeout=WITHIN_MS)
+
+
+async def test_how_many_locks_are_mine_is_told_on_every_page(site: Site, enter: Enter) -> None:
+    """Taken by whatever door, released, taken away, deleted; a lock that was lost once is not told of again."""
+    page = await enter("alice", "/web/locks?which=stale")
+    count = page.locator("nav #lock-count")
+    await expect(page.locator("body")).to_have_attribute("data-live", "yes")
+    await expect(count).to_be_hidden()
+    for number, name in enumerate(("lab-a", "lab-b", "core-sbc-01"), start=1):
+        await site.house.do("alice", LockDevice(device_id=site.ids[name]))
+        await expect(count).to_have_text(str(number), timeout=WITHIN_MS)
+    override = OverrideLock(device_id=site.ids["lab-a"], reason="urgent", expected_holder="alice", transfer=True)
+    await site.house.do("admin", override)
+    await expect(count).to_have_text("2", timeout=WITHIN_MS)
+    gone = (await site.house.do("alice", ShowDevice(device_id=site.ids["lab-b"]))).device.nf_id
+    await site.house.do("alice", DeleteNetworkFunction(nf_id=gone))
+    await expect(count).to_have_text("1", timeout=WITHIN_MS)
+    await sound_in_both_lights(page, "locks-count")
+    again = replace(override, expected_holder="admin", transfer=False)
+    await site.house.do("admin", again)
+    await site.house.do("alice", UnlockDevice(device_id=site.ids["core-sbc-01"]))
+    await expect(count).to_be_hidden(timeout=WITHIN_MS)
+    await expect(page.locator(".toast")).to_have_count(1)
 
 
 async def test_work_that_runs_shows_in_the_padlock_until_it_ends(site: Site, enter: Enter) -> None:

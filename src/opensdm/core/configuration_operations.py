@@ -159,6 +159,18 @@ class DiscardChanges(
 
 
 @dataclass(frozen=True, kw_only=True)
+class MoveChanges(
+    Operation,
+    rule=Rule(Kind.CHANGE, "device:changes:moved", Area.CONFIGURATION, Level.FULL, Scope.DEVICE),
+):
+    """Take all that the caller staged under one name over to another; refused where both hold the same element."""
+
+    device_id: int
+    change_set: str = ""
+    into: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListElementTypes(Operation, rule=observe("device:schema:listed", Area.CONFIGURATION, Scope.DEVICE)):
     """Top-level element types of the device's software, by path."""
 

@@ -83,6 +83,17 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class UserGroup:
+    """Users with the same rights. `rights` as they are stored: `level` says what they come to."""
+
+    group_name: str
+    rights: Mapping[Area, Level]
+
+    def level(self, area: Area) -> Level:
+        return granted(self.rights, area)
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A user's logged-in presence at a door, as read for this very request.
 

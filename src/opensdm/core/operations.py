@@ -23,6 +23,7 @@ from opensdm.core.configuration_operations import (
     ListElements,
     ListElementTypes,
     LoadConfiguration,
+    MoveChanges,
     PollDevice,
     Prefer,
     PreviewPush,
@@ -107,14 +108,14 @@ __all__ = [
     "DraftElement", "EnableUser", "ExpireLeases", "ExportNetworkFunctions", "FindDevices", "FollowLockEvents",
     "FunctionRow", "GroupEnrolment", "ImportNetworkFunctions", "KeepHouse", "Kind", "ListAsks", "ListAudit",
     "ListCategories", "ListChangeSets", "ListDeviceGroups", "ListDevices", "ListElementTypes", "ListElements",
-    "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUsers",
-    "ListVersions", "LoadConfiguration", "LockDevice", "LockDevices", "LockGroup", "Login", "Logout",
-    "LogoutEverywhere", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer", "PreviewPush",
-    "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges", "RestoreVersion",
-    "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice", "ShowDeviceGroup",
-    "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowLocks", "ShowNetworkFunction", "ShowPendingChanges",
-    "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice", "UnlockDevices",
-    "UnlockGroup", "UpdateElement", "VerifyLocks",
+    "ListFunctionGroups", "ListLockEvents", "ListLocks", "ListNetworkFunctions", "ListTasks", "ListUserGroups",
+    "ListUsers", "ListVersions", "LoadConfiguration", "LockDevice", "LockDevices", "LockGroup", "Login", "Logout",
+    "LogoutEverywhere", "MoveChanges", "MoveNetworkFunction", "Operation", "OverrideLock", "PollDevice", "Prefer",
+    "PreviewPush", "ProbeDevice", "ProbeHost", "PushAction", "PushChanges", "ReadDeviceFacts", "RebaseChanges",
+    "RestoreVersion", "RetrieveElement", "Rule", "Scope", "SetPassword", "ShowCategory", "ShowDevice",
+    "ShowDeviceGroup", "ShowElementType", "ShowFunctionGroup", "ShowLock", "ShowLocks", "ShowNetworkFunction",
+    "ShowPendingChanges", "ShowServer", "ShowSession", "ShowTask", "ShowVersion", "UnassignDevice", "UnlockDevice",
+    "UnlockDevices", "UnlockGroup", "UpdateElement", "VerifyLocks",
 ]  # fmt: skip
 
 
@@ -176,6 +177,11 @@ class AddUser(Operation, rule=_users("user:account:added")):
 @dataclass(frozen=True, kw_only=True)
 class ListUsers(Operation, rule=_users("user:account:listed", Kind.OBSERVE)):
     pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListUserGroups(Operation, rule=_users("user:group:listed", Kind.OBSERVE)):
+    """Every user group with its rights."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from opensdm.core.audit import AuditEntry
 from opensdm.core.element import Element, Schema
-from opensdm.core.identity import Area, Level, User
+from opensdm.core.identity import Area, Level, User, UserGroup
 from opensdm.core.inventory import Credentials, Device, DeviceGroup, NetworkFunction
 from opensdm.core.lock import LockEvent, LockRow, PendingRow
 from opensdm.core.staging import ChangeSet, Configuration, PendingChange
@@ -202,6 +202,7 @@ class IdentityStore(Protocol):
         """The account, without regard to case, and its password hash."""
 
     async def users(self) -> list[User]: ...
+    async def groups(self) -> list[UserGroup]: ...
     async def add_user(self, user_name: str, group: str, password_hash: str) -> User: ...
     async def set_disabled(self, user_id: int, disabled: bool) -> None: ...
     async def delete_user(self, user_id: int) -> None:

@@ -7,8 +7,15 @@ from dataclasses import replace
 
 from opensdm.core.difference import Difference, differences, masked
 from opensdm.core.element import Element, Schema
-from opensdm.core.errors import NotFound, RebaseConflict
-from opensdm.core.operations import DiscardChanges, ListChangeSets, Prefer, RebaseChanges, ShowPendingChanges
+from opensdm.core.errors import Conflict, InvalidRequest, NotFound, RebaseConflict
+from opensdm.core.operations import (
+    DiscardChanges,
+    ListChangeSets,
+    MoveChanges,
+    Prefer,
+    RebaseChanges,
+    ShowPendingChanges,
+)
 from opensdm.core.ports import Transaction, Work
 from opensdm.core.rebase import Clash, Rebased, rebase
 from opensdm.core.results import ChangesShown, RebaseReply
@@ -60,6 +67,39 @@ async def discard_changes(operation: DiscardChanges, work: Work) -> None:
         await transaction.configurations.put_change(*whose, undone, operation.change_set)
 
     await work.commit(effect)
+
+
+async def move_changes(operation: MoveChanges, work: Work) -> None:
+    """Each keeps what it is based on. Raises NotFound for a set that holds nothing, and Conflict, moving nothing, where
+    the other set holds a change of the same element.
+    """
+    source, target = check_set_name(operation.change_set), check_set_name(operation.into)
+    if source == target:
+        raise InvalidRequest(f"the changes are in {_set_words(source)} already; name another set", field="into")
+    whose = work.session.user_id, operation.device_id
+
+    async def effect(transaction: Transaction) -> None:
+        await transaction.inventory.device(operation.device_id)
+        store = transaction.configurations
+        moving, there = await store.changes(*whose, source), await store.changes(*whose, target)
+        if not moving:
+            raise NotFound(f"you have nothing staged in {_set_words(source)}", changeSet=source)
+        held = {(change.path, change.key) for change in there}
+        if both := [(c.path, c.key) for c in moving if (c.path, c.key) in held]:
+            raise Conflict(
+                f"{_set_words(target)} holds changes of the same: {named(both)}; nothing was moved. Push or discard "
+                "one of each first, or choose another name",
+                changeSet=target, total=len(both),
+            )  # fmt: skip
+        for change in moving:
+            await store.put_change(*whose, change, target)
+        await store.discard_changes(*whose, source)
+
+    await work.commit(effect)
+
+
+def _set_words(name: str) -> str:
+    return f"the change set {name!r}" if name else "the change set without a name"
 
 
 async def rebase_changes(operation: RebaseChanges, work: Work) -> RebaseReply:
@@ -147,5 +187,6 @@ HANDLERS_HERE = {
     ShowPendingChanges: show_pending_changes,
     ListChangeSets: list_change_sets,
     DiscardChanges: discard_changes,
+    MoveChanges: move_changes,
     RebaseChanges: rebase_changes,
 }

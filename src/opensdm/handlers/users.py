@@ -8,10 +8,19 @@ from opensdm.core.identity import (
     ADMINISTRATORS,
     LI_ADMINISTRATORS,
     User,
+    UserGroup,
     check_password,
     check_user_name,
 )
-from opensdm.core.operations import AddUser, DeleteUser, DisableUser, EnableUser, ListUsers, SetPassword
+from opensdm.core.operations import (
+    AddUser,
+    DeleteUser,
+    DisableUser,
+    EnableUser,
+    ListUserGroups,
+    ListUsers,
+    SetPassword,
+)
 from opensdm.core.ports import Transaction, Work
 from opensdm.core.results import Listing
 
@@ -26,6 +35,11 @@ async def add_user(operation: AddUser, work: Work) -> User:
 async def list_users(operation: ListUsers, work: Work) -> Listing[User]:
     users = await work.read(lambda tx: tx.identity.users())
     return Listing(tuple(users), len(users))
+
+
+async def list_user_groups(operation: ListUserGroups, work: Work) -> Listing[UserGroup]:
+    groups = await work.read(lambda tx: tx.identity.groups())
+    return Listing(tuple(groups), len(groups))
 
 
 async def disable_user(operation: DisableUser, work: Work) -> User:
@@ -106,6 +120,7 @@ def _check_reach(work: Work, group: str) -> None:
 HANDLERS_HERE = {
     AddUser: add_user,
     ListUsers: list_users,
+    ListUserGroups: list_user_groups,
     DisableUser: disable_user,
     DeleteUser: delete_user,
     EnableUser: enable_user,

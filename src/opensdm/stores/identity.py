@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import TextClause, bindparam, insert, text
 
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
-from opensdm.core.identity import LOCAL_USER_ID, Area, Level, User, check_user_name
+from opensdm.core.identity import LOCAL_USER_ID, Area, Level, User, UserGroup, check_user_name
 from opensdm.core.ports import SessionRow
 from opensdm.stores.repository import SECOND_US, Repository
 from opensdm.stores.tables import user_account
@@ -48,6 +48,14 @@ _ALL_USERS = text(_USERS + " ORDER BY u.user_id")
 _USER_NAMED = text(_USERS + " AND u.name_key = :name_key")
 _GROUP_ID = text("SELECT group_id FROM user_group WHERE lower(group_name) = lower(:group_name)")
 _GROUP_NAMES = text("SELECT group_name FROM user_group ORDER BY group_id")
+_GROUPS = text(
+    """
+    SELECT g.group_id, g.group_name, r.area, r.level
+      FROM user_group g
+      LEFT JOIN group_right r ON r.group_id = g.group_id
+     ORDER BY g.group_id
+    """
+)
 _SET_DISABLED = text("UPDATE user_account SET disabled = :disabled WHERE user_id = :user_id AND user_id > :nobody")
 _SET_PASSWORD = text(
     "UPDATE user_account SET password_hash = :password_hash WHERE user_id = :user_id AND user_id > :nobody"
@@ -113,6 +121,14 @@ class SqlIdentity(Repository):
 
     async def users(self) -> list[User]:
         return [_user(row) for row in await self._connection.execute(_ALL_USERS, {"nobody": LOCAL_USER_ID})]
+
+    async def groups(self) -> list[UserGroup]:
+        found: dict[str, dict[Area, Level]] = {}
+        for row in await self._connection.execute(_GROUPS):
+            rights = found.setdefault(row.group_name, {})
+            if row.area is not None:
+                rights[Area(row.area)] = Level(row.level)
+        return [UserGroup(name, rights) for name, rights in found.items()]
 
     async def add_user(self, user_name: str, group: str, password_hash: str) -> User:
         """The group is named without case. AlreadyExists for a taken name, InvalidRequest for an unknown group."""

@@ -42,6 +42,10 @@ class IdentityContract:
             assert row is not None and row.user.user_id == user.user_id
             assert dict(row.rights) == dict(rights)
 
+    async def test_groups_are_listed_with_what_is_stored(self, store: OpenStore) -> None:
+        groups = await store.read(lambda tx: tx.identity.groups())
+        assert {group.group_name: dict(group.rights) for group in groups} == DEFAULT_RIGHTS
+
     async def test_users_are_found_without_case(self, store: OpenStore) -> None:
         alice = await store.add_user("Alice")
         found = await user_named(store, "aLICE")

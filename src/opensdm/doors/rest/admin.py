@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from opensdm.core.operations import DeleteUser, Login, Logout, LogoutEverywhere, ShowServer, ShowSession
-from opensdm.core.results import LoggedIn, ServerShown, SessionShown
+from opensdm.core.identity import UserGroup
+from opensdm.core.operations import DeleteUser, ListUserGroups, Login, Logout, LogoutEverywhere, ShowServer, ShowSession
+from opensdm.core.results import Listing, LoggedIn, ServerShown, SessionShown
 from opensdm.doors.rest import extensions, replies, resources
+from opensdm.doors.rest.listing import listed_whole
 from opensdm.doors.rest.media import OWN_VERSION
+from opensdm.doors.rest.query import PAGING
 from opensdm.doors.rest.routing import Call, Endpoint, Reply
 from opensdm.doors.rest.session import drop_cookie, set_cookie
 
@@ -45,6 +48,12 @@ async def session(call: Call) -> Reply:
     return Reply.of(extensions.SESSION_INFO, replies.session_info(shown))
 
 
+async def list_user_groups(call: Call) -> Reply:
+    found: Listing[UserGroup] = await call.execute(ListUserGroups())
+    wire = [replies.user_group(each) for each in found.items]
+    return listed_whole(call, extensions.USER_GROUPS, "userGroups", wire)
+
+
 async def delete_user(call: Call) -> Reply:
     """Locks of this user stay, as orphans, until they are overridden."""
     await call.execute(DeleteUser(user_name=call.path["user_name"]))
@@ -57,5 +66,6 @@ ENDPOINTS = (
     Endpoint("POST", "/admin/logoutEverywhere", logout_everywhere, since=OWN_VERSION),
     Endpoint("GET", "/admin/serverInfo", server_info),
     Endpoint("GET", "/admin/session", session, since=OWN_VERSION),
+    Endpoint("GET", "/admin/userGroups", list_user_groups, query=PAGING, since=OWN_VERSION),
     Endpoint("DELETE", "/admin/users/{user_name}", delete_user, since=OWN_VERSION),
 )

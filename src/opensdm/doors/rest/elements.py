@@ -11,6 +11,7 @@ from opensdm.core.operations import (
     DiscardChanges,
     ListChangeSets,
     ListElements,
+    MoveChanges,
     RetrieveElement,
     ShowPendingChanges,
     UpdateElement,
@@ -118,6 +119,17 @@ async def discard_changes(call: Call) -> Reply:
     return Reply.nothing()
 
 
+async def move_changes(call: Call) -> Reply:
+    """All of one set, or nothing; a set that is not named is the one without a name."""
+    operation = MoveChanges(
+        device_id=call.id("device_id"),
+        change_set=requests.named_set(call, call.body.get("changeSet")),
+        into=requests.named_set(call, call.body.get("into")),
+    )
+    await call.execute(operation)
+    return Reply.nothing()
+
+
 async def list_change_sets(call: Call) -> Reply:
     found: tuple[ChangeSet, ...] = await call.execute(ListChangeSets(device_id=call.id("device_id")))
     wire = [change_set(each) for each in found]
@@ -135,5 +147,9 @@ ENDPOINTS = (
     Endpoint("POST", _ELEMENTS + "/batch", apply_batch, body=resources.CONFIG_BATCH, query=_SET, since=OWN_VERSION),
     Endpoint("GET", CONFIGS + "/configurationChanges", list_changes, query=PAGING | _SET, offers=(PLAIN,)),
     Endpoint("DELETE", CONFIGS + "/configurationChanges", discard_changes, query=_SET),
+    Endpoint(
+        "POST", CONFIGS + "/configurationChanges/move", move_changes, body=provisioning_shapes.MOVED_CHANGES,
+        since=OWN_VERSION,
+    ),
     Endpoint("GET", CONFIGS + "/changeSets", list_change_sets, query=PAGING, since=OWN_VERSION),
-)
+)  # fmt: skip

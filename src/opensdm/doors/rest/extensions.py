@@ -167,6 +167,10 @@ USER = Shape(
 )
 USERS = Shape("users", *LATER_PAGE, Members("users", USER, nested="user"))
 
+GROUP_RIGHT = Shape("right", Text("area"), Text("level"), Text("stored"))
+USER_GROUP = Shape("userGroup", Text("name"), ListOf("rights", GROUP_RIGHT, nested="right"))
+USER_GROUPS = Shape("userGroups", *LATER_PAGE, Members("userGroups", USER_GROUP, nested="userGroup"))
+
 RIGHT = Shape("right", Text("area"), Text("level"))
 SESSION_INFO = Shape(
     "sessionInfo",

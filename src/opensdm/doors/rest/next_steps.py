@@ -133,6 +133,10 @@ WAYS: Mapping[str, Way | Console] = {
     ),
     "ShowPendingChanges": Way("GET", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
     "DiscardChanges": Way("DELETE", _CONFIG + "/configurationChanges", query=_CHANGE_SET),
+    "MoveChanges": Way(
+        "POST", _CONFIG + "/configurationChanges/move", provisioning_shapes.MOVED_CHANGES.sample,
+        {"change_set": "changeSet", "into": "into"},
+    ),
     "ListChangeSets": Way("GET", _CONFIG + "/changeSets"),
     "ListVersions": Way("GET", _VERSIONS),
     "ShowVersion": Way("GET", _VERSIONS + "/{number}", query={"element_path": "elementTypePath"}),
@@ -179,6 +183,7 @@ WAYS: Mapping[str, Way | Console] = {
     "ListAudit": Way("GET", "/admin/audit"),
     "AddUser": Console("opensdm user add NAME --group GROUP"),
     "ListUsers": Console("opensdm user list"),
+    "ListUserGroups": Way("GET", "/admin/userGroups"),
     "DisableUser": Console("opensdm user disable NAME"),
     "DeleteUser": Way("DELETE", "/admin/users/{user_name}"),
     "EnableUser": Console("opensdm user enable NAME"),

@@ -45,4 +45,5 @@ REBASE_RESULT = Shape(
 )
 
 CHANGE_SET = Shape("changeSet", Text("name"), Int("changes"), Text("first"), Text("last"))
+MOVED_CHANGES = Shape("movedChanges", Text("changeSet"), Text("into"), sample={"changeSet": "", "into": "later"})
 CHANGE_SETS = Shape("changeSets", *LATER_PAGE, Members("changeSets", CHANGE_SET, nested="changeSet"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opensdm.core.audit import AuditEntry
+from opensdm.core.identity import Area, Level, UserGroup
 from opensdm.core.inventory import CATEGORIES, Category, Device, DeviceGroup, ParameterType, wire_id
 from opensdm.core.lock import Blocker, LockEvent, LostLock
 from opensdm.core.lock_replay import LockDifference
@@ -60,6 +61,20 @@ def session_info(shown: SessionShown) -> Wire:
         ],
         "locks": [device_lock(view) for view in shown.locks],
     }
+
+
+def user_group(group: UserGroup) -> Wire:
+    """Every area: the level it comes to, and what is stored, which an area above may hold back."""
+    return {
+        "name": group.group_name,
+        "rights": [
+            {
+                "area": area.value, "level": group.level(area).name.capitalize(),
+                "stored": group.rights.get(area, Level.NONE).name.capitalize(),
+            }
+            for area in Area
+        ],
+    }  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------- inventory

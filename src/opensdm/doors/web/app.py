@@ -23,6 +23,7 @@ from opensdm.doors.streams import Pace
 from opensdm.doors.web import (
     assets,
     audit,
+    change_sets,
     changes,
     comparing,
     device,
@@ -36,6 +37,7 @@ from opensdm.doors.web import (
     pushing,
     sign_in,
     users,
+    versions,
 )
 from opensdm.doors.web.refusals import Refusal, bug, refusal
 from opensdm.doors.web.rendering import render
@@ -59,7 +61,8 @@ DOOR = "web"
 ROUTES: tuple[Route, ...] = (
     *sign_in.ROUTES, *home.ROUTES, *devices.ROUTES, *device.ROUTES, *locking.ROUTES, *live.ROUTES,
     *locks.ROUTES, *audit.ROUTES, *users.ROUTES,
-    *provisioning.ROUTES, *elements.ROUTES, *changes.ROUTES, *pushing.ROUTES, *comparing.ROUTES,
+    *provisioning.ROUTES, *elements.ROUTES, *changes.ROUTES, *change_sets.ROUTES, *pushing.ROUTES,
+    *comparing.ROUTES, *versions.ROUTES,
 )  # fmt: skip
 THEMES = ("auto", "light", "dark")
 _HTML = "text/html; charset=utf-8"

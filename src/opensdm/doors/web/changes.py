@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from opensdm.core.difference import Difference
 from opensdm.core.element import Element
 from opensdm.core.errors import InvalidRequest
-from opensdm.core.operations import DiscardChanges, PreviewPush, PushAction
-from opensdm.core.results import PushPreview
-from opensdm.core.staging import PendingChange
+from opensdm.core.operations import DiscardChanges, ListChangeSets, PreviewPush, PushAction
+from opensdm.core.results import ChangesShown, PushPreview
+from opensdm.core.staging import ChangeSet, PendingChange
 from opensdm.core.validation import Key, describe_key, key_of
 from opensdm.doors.web.places import Place, place_of
 from opensdm.doors.web.provisioning import Desk, base_of, desk, page
@@ -43,13 +43,19 @@ class Shown:
 async def show_changes(call: Call) -> Reply:
     at = await desk(call)
     return page(
-        call, "changes.html", at, active_tab="changes", staged=side_by_side(at), actions=tuple(PushAction),
-        open="",
+        call, "changes.html", at, active_tab="changes", staged=side_by_side(at, at.changes), sets=await sets_of(call),
+        set_name="", open="",
     )  # fmt: skip
 
 
-def side_by_side(at: Desk) -> list[Shown]:
-    staged, each = at.changes.changes, at.changes.of_each
+async def sets_of(call: Call) -> list[ChangeSet]:
+    """Those with a name."""
+    found: tuple[ChangeSet, ...] = await call.execute(ListChangeSets(device_id=call.id("device")))
+    return [each for each in found if each.name]
+
+
+def side_by_side(at: Desk, shown: ChangesShown) -> list[Shown]:
+    staged, each = shown.changes, shown.of_each
     return [
         Shown(change, Place(((change.path, change.key),)), tuple(_lines(at, change, found)))
         for change, found in zip(staged, each, strict=True)

@@ -1,18 +1,19 @@
-"""What keeps an open page true: padlocks as they change, asks to the reader, and locks that came free or were lost."""
+"""What keeps an open page true: padlocks as they change, how many are the reader's, asks to the reader, and locks that
+came free or were lost."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from falcon.asgi import SSEvent
 
 from opensdm.core.lock import EventKind, LockEvent
-from opensdm.core.operations import FollowLockEvents, ListAsks, ShowLocks
+from opensdm.core.operations import FollowLockEvents, ListAsks, ShowLocks, ShowSession
 from opensdm.core.ports import AskRow, LockView
-from opensdm.core.results import Asks, Listing, LockEventsReply
+from opensdm.core.results import Asks, Listing, LockEventsReply, SessionShown
 from opensdm.doors.streams import streamed
 from opensdm.doors.web.rendering import render
 from opensdm.doors.web.routing import Call, Reply, Route, id_number
@@ -28,7 +29,8 @@ _TAKEN_AWAY = (EventKind.OVERRIDDEN, EventKind.EXPIRED)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a page was told so far. `asked`: devices its reader asks for; `held`: those the reader holds."""
+    """What a page was told so far. `asked`: devices its reader asks for; `held`: those the reader holds; `counted`: how
+    many those were when the page was told last, None for never. `lost`: the events that took one of them away."""
 
     last_id: int
     views: Mapping[int, LockView] = field(default_factory=dict)
@@ -37,6 +39,8 @@ class Seen:
     asks: Sequence[AskRow] = ()
     asked: frozenset[int] = frozenset()
     held: frozenset[int] = frozenset()
+    counted: int | None = None
+    lost: frozenset[int | None] = frozenset()
 
 
 async def follow(call: Call) -> Reply:
@@ -60,13 +64,14 @@ async def _begin(call: Call, watched: Sequence[int]) -> Seen:
     """The page is told of padlocks as they are now, since they may have changed while it was on its way."""
     here: LockEventsReply = await call.execute(FollowLockEvents())
     asks: Asks = await call.execute(ListAsks())
+    now: SessionShown = await call.execute(ShowSession())  # after the events, so that none is missed between
     me = call.session.user_id
     views = await _views(call, watched)
     return Seen(
         here.last_id, views, tuple(views.values()),
         asks=tuple(ask for ask in asks.items if ask.holder_id == me),
         asked=frozenset(ask.device_id for ask in asks.items if ask.asker_id == me),
-        held=frozenset(view.row.device_id for view in call.locks),
+        held=frozenset(view.row.device_id for view in now.locks),
     )  # fmt: skip
 
 
@@ -81,18 +86,21 @@ async def _look(call: Call, watched: Sequence[int], seen: Seen) -> Seen:
     changed = tuple(view for number, view in views.items() if _changed(view, seen.views.get(number)))
     over = {event.device_id for event in seen.events if event.kind in _ENDED}
     asked = (seen.asked - over) | {e.device_id for e in events if e.kind is EventKind.ASKED and e.actor_id == me}
-    told = Seen(following.last_id, views, changed, events, asks, asked, seen.held)
-    return replace(told, held=_held(told, me)) if events else told
+    held, lost = _held(seen.held, events, me)
+    return Seen(following.last_id, views, changed, events, asks, asked, held, len(seen.held), lost)
 
 
-def _held(seen: Seen, me: int) -> frozenset[int]:
-    held = set(seen.held)
-    for event in seen.events:
-        if event.kind is EventKind.TAKEN and event.actor_id == me:
+def _held(before: frozenset[int], events: Iterable[LockEvent], me: int) -> tuple[frozenset[int], frozenset[int | None]]:
+    """What the reader holds after these events, each of which tells whose the lock is then; and those that took one."""
+    held, lost = set(before), set()
+    for event in events:
+        if event.device_id in held and event.kind in _TAKEN_AWAY and event.actor_id != me:
+            lost.add(event.event_id)
+        if event.holder_id == me:
             held.add(event.device_id)
-        elif event.kind is EventKind.RELEASED:
+        else:
             held.discard(event.device_id)
-    return frozenset(held)
+    return frozenset(held), frozenset(lost)
 
 
 async def _views(call: Call, watched: Sequence[int]) -> Mapping[int, LockView]:
@@ -111,7 +119,9 @@ def _changed(view: LockView, before: LockView | None) -> bool:
 
 def _told(call: Call, seen: Seen) -> Iterator[SSEvent]:
     for view in seen.changed:
-        yield SSEvent(event="padlock", json={"html": _drawn(call, "padlock.html", view=view)})
+        yield SSEvent(event="part", json={"html": _drawn(call, "padlock.html", view=view)})
+    if len(seen.held) != seen.counted:
+        yield SSEvent(event="part", json={"html": _drawn(call, "lock_count.html", held=len(seen.held))})
     for ask in seen.asks:
         key = f"ask-{ask.device_id}-{ask.epoch}-{ask.asker_id}-{ask.at_us}"
         yield SSEvent(event="toast", json={"key": key, "html": _drawn(call, "toast_ask.html", ask=ask, key=key)})
@@ -124,7 +134,7 @@ def _news(call: Call, seen: Seen) -> Iterable[SSEvent]:
     for event in seen.events:
         key = f"event-{event.event_id}"
         free = event.kind in _ENDED and event.device_id in seen.asked and event.actor_id != me
-        lost = event.kind in _TAKEN_AWAY and event.device_id in seen.held and event.actor_id != me
+        lost = event.event_id in seen.lost
         if lost or free:
             html = _drawn(call, "toast_event.html", event=event, lost=lost, key=key)
             yield SSEvent(event="toast", json={"key": key, "html": html})

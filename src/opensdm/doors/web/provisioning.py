@@ -34,6 +34,9 @@ DONE = {
     "deleted": "The removal is staged; the device gets it with your next push.",
     "discarded": "That change is discarded.",
     "discarded-all": "Your changes are discarded.",
+    "set-aside": "Your changes are set aside under this name. A push does not send them until you stage them again.",
+    "staged-again": "The changes are staged again, each based on what it was based on before.",
+    "set-deleted": "The change set is deleted.",
     "rebased": "Your changes are based on the present configuration now.",
     "cancelling": "The task was asked to stop before its next step.",
 }

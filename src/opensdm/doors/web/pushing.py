@@ -55,7 +55,8 @@ async def push(call: Call) -> Reply:
 async def show_task(call: Call) -> Reply:
     told: TaskShown = await call.execute(ShowTask(task_id=call.path["task"]))
     at = await desk(call)
-    return page(call, "task.html", at, active_tab="changes", open="", **_values(call, told))
+    tab = "changes" if told.task.operation == PushChanges.__name__ else ""
+    return page(call, "task.html", at, active_tab=tab, open="", **_values(call, told))
 
 
 async def show_progress(call: Call) -> Reply:

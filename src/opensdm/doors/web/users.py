@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from opensdm.core.identity import DEFAULT_RIGHTS, Area, User, granted
-from opensdm.core.operations import AddUser, DisableUser, EnableUser, ListUsers, SetPassword
+from opensdm.core.identity import Area, User, UserGroup
+from opensdm.core.operations import AddUser, DisableUser, EnableUser, ListUserGroups, ListUsers, SetPassword
 from opensdm.core.results import Listing
 from opensdm.doors.web.routing import Call, Reply, Route
 
@@ -38,8 +38,8 @@ async def _shown(call: Call, template: str, *, done: str) -> Reply:
     found: Listing[User] = await call.execute(ListUsers())
     if template != "users.html" and not call.fragment:
         return Reply.to("/web/users")
-    rights = {group: {area: granted(levels, area) for area in Area} for group, levels in DEFAULT_RIGHTS.items()}
-    return Reply.page(template, users=found.items, rights=rights, areas=tuple(Area), done=done)
+    groups: Listing[UserGroup] = await call.execute(ListUserGroups())
+    return Reply.page(template, users=found.items, groups=groups.items, areas=tuple(Area), done=done)
 
 
 def _password(call: Call) -> str:

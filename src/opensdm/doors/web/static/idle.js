@@ -2,21 +2,27 @@
 // The server writes a session's last use at most once a minute, so it may count from a minute earlier than we do.
 const WARN_S = 60;
 const SLACK_S = 60;
+const USED = "opensdm.used";  // when, for all pages of this browser: they share the session
 
 export function watchIdle(send) {
     const limit = Number(document.body.dataset.idle);
     const sheet = document.querySelector("#idle");
     if (!limit || !sheet) return;
     const end = Math.max(limit - SLACK_S, limit / 2);
-    let used = Date.now();
-    const touch = () => { used = Date.now(); };
+    const touch = () => localStorage.setItem(USED, Date.now());
     const stay = () => send("/web/stay").then((answer) => {
         if (answer.ok) { touch(); sheet.close(); }
     });
-    document.addEventListener("htmx:beforeRequest", touch);
+    touch();
+    document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+        // What a page asks for by itself does not keep its session: the server does not count it either.
+        const by = detail.requestConfig.triggeringEvent;
+        if (by && by.type !== "opensdm:refresh") touch();
+    });
     sheet.querySelector("[data-stay]").addEventListener("click", stay);
     sheet.addEventListener("cancel", (event) => { event.preventDefault(); stay(); });
     const watch = setInterval(() => {
+        const used = Number(localStorage.getItem(USED)) || Date.now();
         const left = Math.ceil(end - (Date.now() - used) / 1000);
         if (left <= 0) {
             clearInterval(watch);
@@ -26,6 +32,6 @@ export function watchIdle(send) {
         } else if (left <= Math.min(WARN_S, end / 2)) {
             sheet.querySelector("[data-seconds]").textContent = left;
             if (!sheet.open) sheet.showModal();
-        }
+        } else if (sheet.open) sheet.close();
     }, 1000);
 }

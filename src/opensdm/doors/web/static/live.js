@@ -55,7 +55,7 @@ function follow() {
     following = wanted;
     source = new EventSource(`/web/events?${wanted}`);
     source.addEventListener("ready", () => connected(true));
-    source.addEventListener("padlock", (event) => put(JSON.parse(event.data).html));
+    source.addEventListener("part", (event) => put(JSON.parse(event.data).html));
     source.addEventListener("toast", (event) => toast(JSON.parse(event.data)));
     source.addEventListener("error", (event) => {
         connected(false);

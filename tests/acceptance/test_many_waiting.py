@@ -23,7 +23,7 @@ from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Runnin
 
 REQUESTS, SESSIONS, WAIT_S = 1000, 5, 3
 ANSWERED_S = 20.0
-"""How long it may take to take in and to answer a thousand requests at once, beside the wait, on a machine that is busy."""
+"""How long a busy machine may take for a thousand requests at once, beside their wait."""
 MAY_GROW_KB = 50_000
 """Of the memory of the whole server over a second thousand: far less than that thousand needs at its height."""
 SBC = "Sbc-Secret-1"

@@ -18,6 +18,7 @@ import requests
 from opensdm.core.operations import Operation
 from opensdm.doors.rest.app import build_app
 from opensdm.doors.soap.app import add_soap_routes
+from opensdm.doors.web.app import add_web_routes
 from opensdm.listener import Listener, bind
 from tests.doors import wire
 from tests.gatehouse import PASSWORD, USERS, House, open_house
@@ -50,6 +51,7 @@ class Site:
         await house.add_users()
         app = build_app(house.gate)
         add_soap_routes(app, house.gate)
+        add_web_routes(app, house.gate)
         self._listener = Listener(app, bind("127.0.0.1", 0), None, grace_s=1)
         await self._listener.start()
         return house

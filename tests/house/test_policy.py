@@ -87,6 +87,12 @@ def test_instants_are_written_in_utc() -> None:
             e.LockLost,
             f"your lock on ID7 was taken away by system at {utc(AT)}; lock the device again before you go on",
         ),
+        (
+            Refused(RefusalCode.LOCK_LOST, (HELD,), 7, lost=LOST),
+            e.LockLost,
+            f"your lock on ID7 was taken away by admin at {utc(AT)} (outage); "
+            f"edge-a is locked by alice since {utc(AT)} (maintenance 4711)",
+        ),
         (Refused(RefusalCode.LOCK_LOST, note="this work was fenced"), e.LockLost, "this work was fenced"),
         (Refused(RefusalCode.LOCK_LOST), e.LockLost, "your lock has ended"),
         (

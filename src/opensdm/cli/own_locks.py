@@ -87,7 +87,7 @@ def check(
     device: Device, user: User = None, url: Url = None, ca: Authority = None, data: Data = None
 ) -> None:  # fmt: skip
     """Say what a lock would come to now. Exit codes: 0 it would be yours, 3 locked by another, 4 it would wait."""
-    from opensdm.cli.failures import refused
+    from opensdm.cli.door import Refused
 
     async def work(door: Door) -> dict[str, Any]:
         found: dict[str, Any] = await door.send("GET", f"{await door.device(device)}/lock/check")
@@ -98,7 +98,7 @@ def check(
     if would in ("grant", "held"):
         print(f"{name} is {'free' if would == 'grant' else 'locked by you'}")
         return
-    raise refused("DEVICE_BUSY" if would == "wait" else "DEVICE_LOCKED", f"{name}: {_blockers(found)}")
+    raise Refused("DEVICE_BUSY" if would == "wait" else "DEVICE_LOCKED", _in_the_way(found), found)
 
 
 def override(
@@ -174,6 +174,21 @@ def _blockers(found: dict[str, Any]) -> str:
     told = {"lock": "locked by {holder}", "pending": "{holder} waits for it"}
     each = [told.get(b["kind"], "{running} of {holder}").format(**b) for b in found.get("blockers", [])]
     return ", ".join(each) or "its turn"
+
+
+def _in_the_way(found: dict[str, Any]) -> str:
+    """Who, since when and why, as a refusal says it."""
+    told = {
+        "lock": "{deviceName} is locked by {holder}{since}{reason}",
+        "pending": "{holder} is waiting for {deviceName}{since}",
+        "work": "{running} of {holder} is running on {deviceName}{since}",
+    }
+    each = []
+    for blocker in found.get("blockers", []):
+        since, reason = blocker.get("since"), blocker.get("reason")
+        words = {"since": f" since {since}" if since else "", "reason": f" ({reason})" if reason else ""}
+        each.append(told[blocker["kind"]].format(**blocker | words))
+    return "; ".join(each)
 
 
 def _as_user(

@@ -85,12 +85,11 @@ def _sentence(refused: Refused) -> str:
         case RefusalCode.LOCK_LOST if refused.lost is not None:
             lost = refused.lost
             because = f" ({lost.reason})" if lost.reason else ""
-            return (
-                f"your lock on {wire_id(lost.device_id)} was taken away by {lost.by_name} at "
-                f"{utc(lost.at_us)}{because}; lock the device again before you go on"
-            )
+            now = [*_lines(refused)] or ["lock the device again before you go on"]
+            taken = f"your lock on {wire_id(lost.device_id)} was taken away by {lost.by_name} at {utc(lost.at_us)}"
+            return "; ".join([taken + because, *now])
         case RefusalCode.LOCK_LOST:
-            return refused.note or "your lock has ended"
+            return "; ".join([refused.note or "your lock has ended", *_lines(refused)])
         case RefusalCode.LOCK_CHANGED:
             return "; ".join([refused.note, *_lines(refused)])
         case RefusalCode.DEVICE_BUSY | RefusalCode.DEVICE_LOCKED if refused.note:

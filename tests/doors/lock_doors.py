@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -45,7 +46,8 @@ class Device:
 
 @dataclass(frozen=True)
 class Told:
-    """What a door answers: "" or the code of a refusal, with its first blocker. `text`: all of it."""
+    """What a door answers: "" or the code of a refusal, with its first blocker. `text`: all of it. `next`: what it
+    says may be done, as lines of shell or as the labels of buttons."""
 
     code: str = ""
     kind: str | None = None
@@ -55,14 +57,22 @@ class Told:
     running: str | None = None
     view: str | None = None
     text: str = field(default="", compare=False)
+    next: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, code: str, blockers: Sequence[Mapping[str, Any]], text: str, view: str | None = None) -> Told:
+    def of(
+        cls,
+        code: str,
+        blockers: Sequence[Mapping[str, Any]],
+        text: str,
+        helps: Sequence[str] = (),
+        view: str | None = None,
+    ) -> Told:
         first = blockers[0] if blockers else {}
         kind, holder, since, reason, running = (
             first.get(name) or None for name in ("kind", "holder", "since", "reason", "running")
         )
-        return cls(code, kind, holder, since, reason, running, view, text)
+        return cls(code, kind, holder, since, reason, running, view, text, tuple(helps))
 
 
 class Door:
@@ -158,8 +168,9 @@ class Rest(Door):
     def _told(self, answer: requests.Response) -> Told:
         found: Any = wire.read(answer) if answer.content else {}
         if answer.status_code >= 400:
-            return Told.of(found["code"], wire.listed(found.get("blockers")), found["message"])
-        return Told.of("", wire.listed(found.get("blockers")), answer.text, found.get("would"))
+            helps = wire.listed(found["next"])
+            return Told.of(found["code"], wire.listed(found.get("blockers")), found["message"], helps)
+        return Told.of("", wire.listed(found.get("blockers")), answer.text, view=found.get("would"))
 
 
 # ------------------------------------------------------------------------------------------- SOAP
@@ -185,7 +196,8 @@ class Soap(Door):
         if reply.status == 200:
             return Told()
         message = reply.detail.findtext("message") or ""
-        return Told.of(reply.code, [_children(node) for node in reply.detail.findall("blockers")], message)
+        helps = [node.text or "" for node in reply.detail.findall("next")]
+        return Told.of(reply.code, [_children(node) for node in reply.detail.findall("blockers")], message, helps)
 
     def _post(self, http: requests.Session, name: str, inner: str) -> Reply:
         url = f"{self.place.base}/ACMEWS/services/any"
@@ -250,7 +262,8 @@ class Web(Door):
         page: Any = lxml_html.fromstring(answer.text)
         (alert,) = page.find_class("refusal")
         lines = [_line(each) for each in alert.find_class("refusal-blocker")]
-        return Told.of(str(alert.get("data-code")), lines, alert.text_content())
+        helps = [each.text_content().strip() for each in alert.find_class("btn-sm")]
+        return Told.of(str(alert.get("data-code")), lines, alert.text_content(), helps)
 
 
 def _typed(name: str, value: Any) -> str:
@@ -302,6 +315,12 @@ class Cli(Door):
         view = {3: "refuse", 4: "wait"}.get(code, "held" if "by you" in out else "grant")
         return replace(told, code="", view=view)
 
+    def shell(self, line: str) -> tuple[int, str, str]:
+        """A recommended command, as it stands."""
+        program, *words = shlex.split(line)
+        assert program == "opensdm"
+        return self._run(*words)
+
     def _run(self, *words: str) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), _logs_as_they_are():
@@ -335,10 +354,11 @@ def _option(name: str, value: Any) -> list[str]:
 
 def _heard(exit_code: int, said: str) -> Told:
     code = next((name for name, number in _EXIT.items() if number == exit_code), OTHER)
+    helps = tuple(said.strip().partition("; see: ")[2].split(", or: "))
     if work := _WORKS.search(said):
-        return Told(code, "work", work[2], work[3], None, work[1], text=said)
+        return Told(code, "work", work[2], work[3], None, work[1], text=said, next=helps)
     if lock := _LOCKED.search(said):
-        return Told(code, "lock", lock[1], lock[2], lock[3], text=said)
+        return Told(code, "lock", lock[1], lock[2], lock[3], text=said, next=helps)
     return Told(code, text=said)
 
 

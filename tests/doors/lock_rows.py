@@ -104,6 +104,7 @@ ROWS: tuple[Row, ...] = (
     _refused("unlock several of another's", "UnlockDevices", "bob", HELD, "NOT_LOCK_OWNER"),
     # --------------------------------------------------------------------------------------- ask
     _done("ask the holder", "AskForLock", "bob", HELD, asks, [("bob", "soon?")], message="soon?"),
+    _done("ask without a word", "AskForLock", "bob", HELD, asks, [("bob", None)], message=""),
     _refused("ask nobody", "AskForLock", "bob", FREE, "INVALID_REQUEST", message="soon?"),
     _refused("ask myself", "AskForLock", "alice", HELD, "INVALID_REQUEST", message="soon?"),
     _refused("ask without the right", "AskForLock", "mona", HELD, "FORBIDDEN", message="soon?"),

@@ -180,6 +180,8 @@ def outcome(street: Street, door: Door, row: Row) -> None:
     assert told == expected(door, row, before), f"{row.name} at {door.name}"
     after = street.view(street.device)
     assert row.after(after) == row.leaves, f"{row.name} at {door.name}"
+    if row.code in NAMING:
+        assert verbs(told.next) == helps(door, row), f"{row.name} at {door.name}: {told.next}"
     if row.given == LOST:
         assert "was taken away by admin at" in told.text and "(outage)" in told.text, f"{row.name} at {door.name}"
     if row.code:
@@ -196,6 +198,24 @@ def expected(door: Door, row: Row, before: LockView) -> Told:
     told = in_the_way(before) if named or row.view in ("refuse", "wait") else Told()
     code = OTHER if row.code and row.code not in NAMING and isinstance(door, Cli) else row.code
     return replace(told, code=code, view=row.view)
+
+
+_BUTTONS = {"Ask": "ask", "Override…": "override", "Unlock": "release", "Wait": "take", "Lock": "take"}
+
+
+def verbs(helps: tuple[str, ...]) -> list[str]:
+    """What is recommended, without mere looks: the verbs of `opensdm lock`, or what a button says first."""
+    words = [help.split() for help in helps if not help.startswith(("curl ", "Open "))]
+    return [each[2] if each[0] == "opensdm" else _BUTTONS[each[0]] for each in words]
+
+
+def helps(door: Door, row: Row) -> list[str]:
+    """Ask the holder, and take it away or wait; of one's own in another session, release it and take it anew."""
+    if row.given == WORK or (row.code == "LOCK_LOST" and row.given != LOST):
+        return ["take"]
+    both = ["release", "take"] if row.given == SESSION else ["ask", "override" if row.user == "admin" else "take"]
+    # A page does not wait for another's lock: its padlock turns by itself.
+    return both if both[1] == "override" or door.kind != "web" else both[:1]
 
 
 def in_the_way(view: LockView) -> Told:
@@ -277,6 +297,23 @@ def until_waiting(street: Street, device: Device, asked: Future[Told]) -> None:
     while not street.view(device).waiting and not asked.done():
         assert time.monotonic() < until, f"nobody waits for {device.name}"
         time.sleep(0.01)
+
+
+# ------------------------------------------------------------------------------------ what is recommended
+
+
+def test_what_every_door_recommends_to_who_is_refused_gets_on_as_it_stands(street: Street) -> None:
+    """bob asks and waits, by the very lines; alice releases; the device is his."""
+    (shell,) = (door for door in street.doors if isinstance(door, Cli))
+    for door in (door for door in street.doors if door.kind not in ("web", "cli")):
+        device = street.own[door.name]
+        street.do("alice", LockDevice(device_id=device.number))
+        ask, wait = door.send("LockDevice", "bob", device).next
+        assert shell.shell(ask) == (0, f"alice was asked to release {device.name}\n", "")
+        street.do("alice", UnlockDevice(device_id=device.number))
+        code, out, _ = shell.shell(wait)
+        assert code == 0 and out.startswith(f"{device.name} is locked by bob, epoch ")
+        street.free(device)
 
 
 # ------------------------------------------------------------------------------------------- leases

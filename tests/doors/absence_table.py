@@ -71,7 +71,6 @@ ABSENT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "ShowDevice", "ShowDeviceGroup", "ShowLock", "ShowLocks", "ShowServer", "ShowSession",
         ),
         "one command is about one device": ("LockDevices", "LockGroup", "UnlockDevices", "UnlockGroup"),
-        "whoever confirms looked at the device, on a page or over REST": ("ConfirmDevice",),
         "a command signs in and out by itself": ("LogoutEverywhere",),
         "the inventory comes and goes as a file": (
             *_FUNCTIONS, "AddDeviceGroup", "AssignDevice", "ChangeDeviceGroup", "DeleteDeviceGroup", "UnassignDevice",
@@ -112,7 +111,7 @@ LACKING: Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]] = {
         "a script releases what it took": _of("LockDevice", "lease_s"),
         "a command that takes, asks or looks relies on no earlier lock": (
             *_of("LockDevice", "epoch"), *_of("AskForLock", "epoch"), *_of("CheckLock", "epoch"),
-            *_of("OverrideLock", "epoch"),
+            *_of("OverrideLock", "epoch"), *_of("ConfirmDevice", "epoch"),
         ),
     },
 }  # fmt: skip

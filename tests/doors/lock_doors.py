@@ -291,7 +291,7 @@ def _line(node: Any) -> dict[str, str | None]:
 _EXIT = {"DEVICE_LOCKED": 3, "DEVICE_BUSY": 4, "NOT_LOCK_OWNER": 5, "LOCK_LOST": 6}
 OTHER = "any other code"
 _LOCKED = re.compile(r"locked by (\w+) since (\S+Z)(?: \((.*?)\))?[;\n]")
-_WORKS = re.compile(r"(\w+) of (\w+) is running on \S+ since (\S+Z)")
+_WORKS = re.compile(r"(\w+) of (\w+) (?:is running|was cut off) on \S+ since (\S+Z)")
 
 
 class Cli(Door):
@@ -306,6 +306,7 @@ class Cli(Door):
             "AskForLock": "ask",
             "CheckLock": "check",
             "OverrideLock": "override",
+            "ConfirmDevice": "confirm",
         }[operation]
         options = [word for name, value in fields.items() for word in _option(name, value)]
         code, out, err = self._run("lock", verb, device.name, *options, "--user", user)

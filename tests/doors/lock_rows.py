@@ -10,8 +10,9 @@ from opensdm.core.lock import LockScope, OverrideMode
 from opensdm.core.ports import LockView
 from tests.doors.lock_doors import NOBODY
 
-FREE, HELD, SESSION, WORK, LOST = "free", "held", "held for one session", "at work", "lost"
-"""How the device stands: alice holds it, or another session of hers does, or a push of hers runs, or admin took it."""
+FREE, HELD, SESSION, WORK, CUT, LOST = "free", "held", "held for one session", "at work", "cut off", "lost"
+"""How the device stands: alice holds it, or another session of hers does, a push of hers runs, or was cut off in a
+write that nothing keeps from arriving late, or admin took it."""
 REASON = "change 4711 (night)"
 EPOCH, STALE = "the epoch of the lock", "an epoch from before"
 
@@ -31,6 +32,10 @@ def asks(view: LockView) -> Any:
     return [(ask.asker_name, ask.message) for ask in view.asks]
 
 
+def works(view: LockView) -> Any:
+    return [work.operation for work in view.running]
+
+
 @dataclass(frozen=True)
 class Row:
     """`code` "" for success. `after`, `leaves`: what is looked at afterwards, and what it is. `view`: of a check."""
@@ -46,7 +51,7 @@ class Row:
     view: str | None = None
 
 
-_HOLDERS = {FREE: None, WORK: None, LOST: "admin"}
+_HOLDERS = {FREE: None, WORK: None, CUT: None, LOST: "admin"}
 
 
 def _refused(name: str, operation: str, user: str, given: str, code: str, **fields: Any) -> Row:
@@ -130,6 +135,8 @@ ROWS: tuple[Row, ...] = (
     # ----------------------------------------------------------------------------------- confirm
     _refused("confirm another's", "ConfirmDevice", "bob", HELD, "DEVICE_LOCKED", note="at rest"),
     _done("confirm what is at rest", "ConfirmDevice", "alice", HELD, holder, "alice", note="at rest"),
+    _refused("lock what somebody must look at", "LockDevice", "bob", CUT, "DEVICE_BUSY"),
+    _done("confirm what was cut off", "ConfirmDevice", "bob", CUT, works, [], note="at rest"),
     _refused("confirm without the right", "ConfirmDevice", "mona", HELD, "FORBIDDEN", note="at rest"),
     # ------------------------------------------------------------------------------------- write
     _refused("load another's", "LoadConfiguration", "bob", HELD, "DEVICE_LOCKED"),

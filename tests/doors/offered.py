@@ -33,6 +33,7 @@ LOCK_COMMANDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "transfer": "transfer",
         },
     ),
+    "confirm": ("ConfirmDevice", {"note": "note"}),
     "list-locks": ("ListLocks", {"holder": "holder"}),
     "verify": ("VerifyLocks", {}),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from opensdm.core.lock import Actor, Admit, Admitted, EndClaim, LockScope
 from opensdm.core.operations import ListDevices, LockDevice, OverrideLock, Scope, ShowLock, ShowSession, UnlockDevice
@@ -20,7 +21,7 @@ from tests.acceptance.rest_site import Site, site
 from tests.doors import offered
 from tests.doors.absence_table import ABSENT, KINDS, LACKING, absent, lacking
 from tests.doors.lock_doors import NOBODY, OTHER, Cli, Device, Door, Told, doors
-from tests.doors.lock_rows import EPOCH, FREE, LOST, REASON, ROWS, SESSION, STALE, WORK, Row
+from tests.doors.lock_rows import CUT, EPOCH, FREE, LOST, REASON, ROWS, SESSION, STALE, WORK, Row
 
 WRITES = ("LoadConfiguration", "AddElement", "PushChanges")
 NAMES = (
@@ -66,6 +67,16 @@ class Street:
         admitted = self.place.run(house.ledger.submit(Submission(target, claim))).answer
         assert isinstance(admitted, Admitted) and admitted.claim is not None
         return admitted.claim.claim_id
+
+    def cut_off(self, claim_id: int) -> int:
+        """As a crash in the middle of a write does, on a device that cannot refuse what comes late."""
+        cut = "UPDATE claim SET unfenced = 1, state = 'INTERRUPTED', step_until_us = 1 WHERE claim_id = :id"
+
+        async def work(connection: Any) -> None:
+            await connection.execute(text(cut), {"id": claim_id})
+
+        self.place.run(self.place.house.database.transact(work))
+        return claim_id
 
     def end_work(self, device: Device, claim_id: int) -> None:
         end = Submission(Target(devices=frozenset({device.number})), EndClaim(claim_id))
@@ -143,8 +154,9 @@ def test_every_door_gives_the_same_outcome(street: Street, row: Row) -> None:
     claim_id = None
     try:
         for door in asked:
-            if not row.code or row.given == LOST or door is asked[0]:  # other refusals leave all as it was
-                claim_id = claim_id or prepare(street, row)
+            # Other refusals, and looks, leave all as it was.
+            if door is asked[0] or row.given == LOST or not (row.code or row.view):
+                claim_id = prepare(street, row)
             outcome(street, door, row)
     finally:
         if claim_id is not None:
@@ -161,6 +173,8 @@ def prepare(street: Street, row: Row) -> int | None:
         street.do("alice", UnlockDevice(device_id=device_id))
     if row.given == WORK:
         return street.begin_work("alice", street.device)
+    if row.given == CUT:
+        return street.cut_off(street.begin_work("alice", street.device))
     if row.given == SESSION:
         session = street.place.run(house.caller("alice", again=True))
         take = LockDevice(device_id=device_id, reason=REASON, scope=LockScope.SESSION)
@@ -200,7 +214,14 @@ def expected(door: Door, row: Row, before: LockView) -> Told:
     return replace(told, code=code, view=row.view)
 
 
-_BUTTONS = {"Ask": "ask", "Override…": "override", "Unlock": "release", "Wait": "take", "Lock": "take"}
+_BUTTONS = {
+    "Look": "confirm",
+    "Ask": "ask",
+    "Override…": "override",
+    "Unlock": "release",
+    "Wait": "take",
+    "Lock": "take",
+}
 
 
 def verbs(helps: tuple[str, ...]) -> list[str]:
@@ -211,6 +232,8 @@ def verbs(helps: tuple[str, ...]) -> list[str]:
 
 def helps(door: Door, row: Row) -> list[str]:
     """Ask the holder, and take it away or wait; of one's own in another session, release it and take it anew."""
+    if row.given == CUT:
+        return ["confirm"]
     if row.given == WORK or (row.code == "LOCK_LOST" and row.given != LOST):
         return ["take"]
     both = ["release", "take"] if row.given == SESSION else ["ask", "override" if row.user == "admin" else "take"]

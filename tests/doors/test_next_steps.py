@@ -49,6 +49,7 @@ def advice(device_id: int) -> dict[str, NextStep]:
     held = Blocker("lock", device_id, "edge-a", 9, "alice", since_us=1, epoch=3)
     own = Blocker("lock", device_id, "edge-a", 7, "bob", since_us=1, epoch=3)
     busy = Blocker("work", device_id, "edge-a", 9, "alice", since_us=1, running="PushChanges")
+    cut = Blocker("work", device_id, "edge-a", 9, "alice", since_us=1, running="PushChanges", unconfirmed=True)
     sessions = [None, *(Session(1, 7, "bob", group, "rest", rights) for group, rights in DEFAULT_RIGHTS.items())]
     operations: list[Operation] = [
         LockDevice(device_id=device_id),
@@ -61,7 +62,7 @@ def advice(device_id: int) -> dict[str, NextStep]:
         repr(step): step
         for cls in e.all_errors()
         if cls.__init__ is e.SdmError.__init__  # others are made of what only they know
-        for blockers in ((), (held,), (own,), (busy,))
+        for blockers in ((), (held,), (own,), (busy,), (cut,))
         for session in sessions
         for operation in operations
         for step in advise(cls("x", blockers=blockers), session, operation)

@@ -134,6 +134,21 @@ def override(
     print(f"{lock['deviceName']} is {now}, epoch {lock['epoch']}{open_still}")
 
 
+def confirm(
+    device: Device,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What you saw there; kept on record.")],
+    user: User = None, url: Url = None, ca: Authority = None, data: Data = None,
+) -> None:  # fmt: skip
+    """Say that you looked at a device where work was cut off, and that it writes nothing any more."""
+
+    async def work(door: Door) -> dict[str, Any]:
+        lock: dict[str, Any] = await door.send("POST", f"{await door.device(device)}/confirm", {"note": note})
+        return lock
+
+    lock = _as_user(user, url, ca, data, work)
+    print(f"{lock['deviceName']} is confirmed; it is {'locked by ' + lock['holder'] if lock.get('holder') else 'free'}")
+
+
 # ------------------------------------------------------------------------------------- the parts
 
 

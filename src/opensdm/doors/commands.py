@@ -43,6 +43,7 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "AskForLock": Command("ask", {"message": "--message"}),
     "CheckLock": Command("check"),
+    "ConfirmDevice": Command("confirm", {"note": "--note"}),
     "LockDevice": Command("take", {"reason": "--reason", "wait_s": "--wait"}),
     "OverrideLock": Command(
         "override", {"reason": "--reason", "expected_holder": "--holder", "expected_epoch": "--epoch"}

@@ -165,7 +165,6 @@ WAYS: Mapping[str, Way | Console | Command] = {
     "UnlockDevices": Way(
         "POST", "/inventory/locks/action", {"type": "Unlock", "deviceIds": ["DEVICE-ID"]}, {"device_ids": "deviceIds"}
     ),
-    "ConfirmDevice": Way("POST", _DEVICE + "/confirm", {"note": "WHAT YOU SAW"}, {"note": "note"}),
     "ListAsks": Way("GET", "/inventory/asks"),
     "FollowLockEvents": Way("GET", "/inventory/locks/events"),
     "ShowLock": Way("GET", _DEVICE + "/lock"),

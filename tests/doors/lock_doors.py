@@ -55,6 +55,7 @@ class Told:
     since: str | None = None
     reason: str | None = None
     running: str | None = None
+    confirm: bool = False
     view: str | None = None
     text: str = field(default="", compare=False)
     next: tuple[str, ...] = field(default=(), compare=False)
@@ -72,7 +73,8 @@ class Told:
         kind, holder, since, reason, running = (
             first.get(name) or None for name in ("kind", "holder", "since", "reason", "running")
         )
-        return cls(code, kind, holder, since, reason, running, view, text, tuple(helps))
+        confirm = str(first.get("confirm")).lower() == "true"
+        return cls(code, kind, holder, since, reason, running, confirm, view, text, tuple(helps))
 
 
 class Door:
@@ -251,14 +253,18 @@ class Web(Door):
         answer = self._post(http, f"/web/devices/{device.id}{path}", csrf=self._tokens[user], **fixed, **given)
         return self._told(answer)
 
+    def selected(self, deed: str, user: str, device: Device) -> str:
+        """What becomes of a selection of one device."""
+        http = self._session(user)
+        return self._post(http, "/web/selection", csrf=self._tokens[user], kind=deed, device=device.id).text
+
     def _post(self, http: requests.Session, path: str, **form: str) -> requests.Response:
-        answer = http.post(self.place.base + path, data=form, timeout=60, allow_redirects=False)
-        assert answer.status_code == 303 or answer.status_code >= 400, answer.text
-        return answer
+        return http.post(self.place.base + path, data=form, timeout=60, allow_redirects=False)
 
     def _told(self, answer: requests.Response) -> Told:
         if answer.status_code == 303:
             return Told()
+        assert answer.status_code >= 400, answer.text
         page: Any = lxml_html.fromstring(answer.text)
         (alert,) = page.find_class("refusal")
         lines = [_line(each) for each in alert.find_class("refusal-blocker")]
@@ -282,6 +288,7 @@ def _line(node: Any) -> dict[str, str | None]:
         "holder": node.find("b").text,
         "since": None if time is None else time.get("datetime"),
         "reason": None if quoted is None else quoted.text,
+        "confirm": "true" if " was cut off " in words else None,
         "running": None if work is None else f"{work[1]}{work[2].capitalize()}",
     }
 
@@ -357,7 +364,7 @@ def _heard(exit_code: int, said: str) -> Told:
     code = next((name for name, number in _EXIT.items() if number == exit_code), OTHER)
     helps = tuple(said.strip().partition("; see: ")[2].split(", or: "))
     if work := _WORKS.search(said):
-        return Told(code, "work", work[2], work[3], None, work[1], text=said, next=helps)
+        return Told(code, "work", work[2], work[3], None, work[1], " was cut off " in said, text=said, next=helps)
     if lock := _LOCKED.search(said):
         return Told(code, "lock", lock[1], lock[2], lock[3], text=said, next=helps)
     return Told(code, text=said)

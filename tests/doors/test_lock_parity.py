@@ -20,7 +20,7 @@ from opensdm.gate.policy import utc
 from tests.acceptance.rest_site import Site, site
 from tests.doors import offered
 from tests.doors.absence_table import ABSENT, KINDS, LACKING, absent, lacking
-from tests.doors.lock_doors import NOBODY, OTHER, Cli, Device, Door, Told, doors
+from tests.doors.lock_doors import NOBODY, OTHER, Cli, Device, Door, Told, Web, doors
 from tests.doors.lock_rows import CUT, EPOCH, FREE, LOST, REASON, ROWS, SESSION, STALE, WORK, Row
 
 WRITES = ("LoadConfiguration", "AddElement", "PushChanges")
@@ -211,7 +211,7 @@ def expected(door: Door, row: Row, before: LockView) -> Told:
     named = row.code in NAMING or (row.code == "LOCK_CHANGED" and before.row.holder_id is not None)
     told = in_the_way(before) if named or row.view in ("refuse", "wait") else Told()
     code = OTHER if row.code and row.code not in NAMING and isinstance(door, Cli) else row.code
-    return replace(told, code=code, view=row.view)
+    return replace(told, code=code, confirm=row.given == CUT and row.code != "", view=row.view)
 
 
 _BUTTONS = {
@@ -247,6 +247,17 @@ def in_the_way(view: LockView) -> Told:
         return Told("", "work", work.owner, utc(work.since_us), None, work.operation)
     assert view.row.since_us is not None
     return Told("", "lock", view.row.holder_name, utc(view.row.since_us), view.row.reason)
+
+
+@pytest.mark.parametrize("deed", ["lock", "unlock", "load", "push"])
+def test_a_selection_on_a_page_is_refused_as_its_devices_are(street: Street, deed: str) -> None:
+    (web,) = (door for door in street.doors if isinstance(door, Web))
+    street.free(street.device)
+    street.do("alice", LockDevice(device_id=street.device.number, reason=REASON))
+    held = street.view(street.device)
+    said, since = web.selected(deed, "bob", street.device), in_the_way(held).since
+    assert all(f"{fact}" in said for fact in ("<b>alice</b>", since, f"<q>{REASON}</q>")), said
+    assert street.view(street.device).row == held.row
 
 
 # ------------------------------------------------------------------------------- one door to another

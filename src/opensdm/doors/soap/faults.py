@@ -98,6 +98,7 @@ def _blocker(each: Blocker) -> Wire:
         "running": each.running,
         "stepUntil": None if each.step_until_us is None else utc(each.step_until_us),
         "epoch": each.epoch,
+        "confirm": True if each.unconfirmed else None,
     }
 
 

@@ -18,10 +18,12 @@ import requests
 from opensdm.core.operations import Operation
 from opensdm.doors.rest.app import build_app
 from opensdm.doors.soap.app import add_soap_routes
+from opensdm.doors.web.app import add_web_routes
 from opensdm.listener import Listener, bind
 from tests.doors import wire
 from tests.gatehouse import PASSWORD, USERS, House, open_house
 from tests.machine import tool
+from tests.program import OPENSDM
 from tests.simulator.box import PASSWORD as DEVICE_PASSWORD
 from tests.simulator.box import USER as DEVICE_USER
 from tests.simulator.box import Box, LoopThread
@@ -50,6 +52,7 @@ class Site:
         await house.add_users()
         app = build_app(house.gate)
         add_soap_routes(app, house.gate)
+        add_web_routes(app, house.gate)
         self._listener = Listener(app, bind("127.0.0.1", 0), None, grace_s=1)
         await self._listener.start()
         return house
@@ -152,15 +155,16 @@ class Client:
         return self.post(f"/configuration/devices/ID{device_id}/action", body)
 
     def shell(self, line: str) -> str:
-        """A recommended call, run by a shell as it stands, with this user's cookie; the reply's body."""
+        """A recommended call, run by a shell as it stands, with this user's cookie or password; what it prints."""
         tool("curl")
         fields = ("127.0.0.1", "FALSE", "/rest", "FALSE", "0", "JSESSIONID", self.http.cookies["JSESSIONID"])
         (self.site.directory / f"{self.user}.txt").write_text("\t".join(fields) + "\n")
         here = line.replace("cookies.txt", shlex.quote(f"{self.user}.txt"), 1).replace("curl ", "curl -sSf ", 1)
+        where = f"{OPENSDM.parent}:/usr/local/bin:/usr/bin:/bin"
         done = subprocess.run(
             ["/bin/sh", "-c", here],
             cwd=self.site.directory,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "no_proxy": "*"},
+            env={"PATH": where, "no_proxy": "*", "OPENSDM_PASSWORD": PASSWORD},
             capture_output=True,
             text=True,
             timeout=30,

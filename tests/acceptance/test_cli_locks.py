@@ -51,8 +51,11 @@ def test_a_lock_is_taken_asked_for_released_and_overridden(shell: Shell) -> None
     assert shell.done("alice", "check", "edge-a") == "edge-a is locked by you\n"
     said = refused(shell.lock("bob", "take", "edge-a"), LOCKED)
     assert "alice" in said and "night work" in said
-    assert said.endswith("; see: opensdm lock ask edge-a\n"), "what helps, ready to run"
-    assert "locked by alice" in refused(shell.lock("bob", "check", "edge-a"), LOCKED)
+    where = f"--url {shell.server.url} --ca {shell.installation.authority}"
+    helps = f"; see: opensdm lock ask edge-a {where}, or: opensdm lock take edge-a --wait 10m {where}\n"
+    assert said.endswith(helps), "what helps, ready to run"
+    checked = refused(shell.lock("bob", "check", "edge-a"), LOCKED)
+    assert checked == said, "a look says what a try would"
     assert "alice" in refused(shell.lock("bob", "release", "edge-a"), NOT_OWNER)
     assert shell.done("bob", "ask", "edge-a", "--message", "soon?") == "alice was asked to release edge-a\n"
     assert "lock.override" in refused(shell.lock("bob", "override", "edge-a", "--reason", "x"))
@@ -87,7 +90,9 @@ def test_a_take_that_waits_shows_so_and_gets_the_lock(shell: Shell) -> None:
 def test_a_take_behind_work_shows_what_runs_and_gives_up_in_time(busy: Busy) -> None:
     shell = Shell(busy.installation, busy.server)
     said = refused(shell.lock("alice", "take", "edge-a"), BUSY)
-    assert "PushChanges of bob" in said and said.endswith("; see: opensdm lock take edge-a --wait 10m\n")
+    assert "PushChanges of bob" in said and said.endswith(
+        f"; see: opensdm lock take edge-a --wait 10m --url {shell.server.url}\n"
+    )
     assert "PushChanges of bob" in refused(shell.lock("alice", "check", "edge-a"), BUSY)
     waited = shell.lock("alice", "take", "edge-a", "--wait", "7s")
     assert waited.returncode == BUSY and waited.stdout == ""

@@ -76,6 +76,8 @@ async def test_many_devices_are_locked_together_or_each_by_itself(house: House, 
     each = members(await alice.post(act, many(medium, "Lock", first, second, mode="each")), "results")
     assert [(r["deviceId"], r["code"]) for r in each] == [(f"ID{first}", "SUCCESS"), (f"ID{second}", "DEVICE_LOCKED")]
     assert listed(each[1]["blockers"])[0]["holder"] == "bob" and each[0]["lock"]["holder"] == "alice"
+    ask, wait = listed(each[1]["next"])
+    assert ask.startswith("opensdm lock ask edge-b ") and wait.startswith("opensdm lock take edge-b --wait 10m ")
     freed = members(await alice.post(act, many(medium, "Unlock", first, second, mode="each")), "results")
     assert [r["code"] for r in freed] == ["SUCCESS", "NOT_LOCK_OWNER"]
 

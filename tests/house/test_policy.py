@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from opensdm.core import errors as e
@@ -87,6 +89,12 @@ def test_instants_are_written_in_utc() -> None:
             e.LockLost,
             f"your lock on ID7 was taken away by system at {utc(AT)}; lock the device again before you go on",
         ),
+        (
+            Refused(RefusalCode.LOCK_LOST, (HELD,), 7, lost=LOST),
+            e.LockLost,
+            f"your lock on ID7 was taken away by admin at {utc(AT)} (outage); "
+            f"edge-a is locked by alice since {utc(AT)} (maintenance 4711)",
+        ),
         (Refused(RefusalCode.LOCK_LOST, note="this work was fenced"), e.LockLost, "this work was fenced"),
         (Refused(RefusalCode.LOCK_LOST), e.LockLost, "your lock has ended"),
         (
@@ -150,17 +158,33 @@ def test_every_error_recommends_what_its_caller_may_send(error: type[e.SdmError]
 
 def test_who_may_take_a_lock_away_is_told_how_and_nobody_else() -> None:
     locked = e.DeviceLocked("x", blockers=(HELD,))
-    assert actions(locked, session("administrators")) == ["ShowLock", "OverrideLock"]
-    assert actions(locked, session("provisioners")) == ["ShowLock", "ListLocks"]
-    assert actions(e.DeviceLocked("x", blockers=(WAITING,)), session("administrators")) == ["ShowLock", "ListLocks"]
+    assert actions(locked, session("administrators")) == ["AskForLock", "OverrideLock"]
+    assert actions(locked, session("provisioners")) == ["AskForLock", "LockDevice"]
+    assert actions(locked, session("monitors")) == ["ShowLock", "ListLocks"]
+    assert actions(e.DeviceLocked("x", blockers=(WAITING,)), session("administrators")) == ["LockDevice", "ShowLock"]
+    assert actions(e.LockLost("x", blockers=(HELD,)), session("provisioners")) == ["AskForLock", "LockDevice"]
+    ask, wait = advise(locked, session("provisioners"), OPERATIONS[0])
+    assert ask.arguments == {"device_id": 7} and wait.arguments == {"device_id": 7, "wait_s": 600}
+    assert ask.sender == wait.sender == "somebody"
     override = advise(locked, session("administrators"), OPERATIONS[0])[1]
     assert override.arguments == {"device_id": 7, "reason": "WHY", "expected_holder": "alice"}
+
+
+def test_what_is_ones_own_is_not_asked_for() -> None:
+    """A lock of another session of the caller's goes by its epoch; own work is not waited for with a lock."""
+    own = replace(session("administrators"), user_id=3)
+    locked = e.DeviceLocked("x", blockers=(HELD,))
+    release, take = advise(locked, own, OPERATIONS[0])
+    assert (release.action, release.arguments) == ("UnlockDevice", {"device_id": 7, "epoch": 42})
+    assert (take.action, take.arguments) == ("LockDevice", {"device_id": 7})
+    assert actions(e.DeviceBusy("x", blockers=(WORK,)), own) == ["ShowLock", "ShowDevice"]
+    assert actions(e.LockLost("x", blockers=(HELD,)), own) == ["LockDevice", "ListLockEvents"]
 
 
 @pytest.mark.parametrize(
     ("error", "operation", "recommended"),
     [
-        (e.DeviceBusy("x", blockers=(WORK,)), OPERATIONS[0], ["ShowLock", "ShowDevice"]),
+        (e.DeviceBusy("x", blockers=(WORK,)), OPERATIONS[0], ["LockDevice", "ShowLock"]),
         (e.ReadOnlyDevice("x"), OPERATIONS[0], ["ShowLock", "ShowDevice"]),
         (e.DeviceBusy("x"), OPERATIONS[1], ["ListLocks", "ShowSession"]),
         (e.DeviceLocked("x"), OPERATIONS[1], ["ListLocks", "ShowSession"]),

@@ -11,7 +11,14 @@ from opensdm.cli.failures import CommandFailed
 from opensdm.cli.options import Data, Database, Json, quiet_logs, settings
 
 app = typer.Typer(help="Device locks.", no_args_is_help=True)
-for command in (own_locks.take, own_locks.release, own_locks.ask, own_locks.check, own_locks.override):
+for command in (
+    own_locks.take,
+    own_locks.release,
+    own_locks.ask,
+    own_locks.check,
+    own_locks.override,
+    own_locks.confirm,
+):
     app.command()(command)
 
 

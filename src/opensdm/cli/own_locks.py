@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -24,6 +25,7 @@ PAUSE_S = 2.0
 """Between two requests while another user holds the lock, which the server itself never waits for."""
 TELL_EVERY_S = 5.0
 WAITABLE = ("DEVICE_LOCKED", "DEVICE_BUSY")
+AUTHORITY = Path("tls", "ca.crt")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 Device = Annotated[str, typer.Argument(metavar="DEVICE", help="Name of the device, or its ID7.")]
@@ -33,7 +35,10 @@ Url = Annotated[
     typer.Option("--url", envvar="OPENSDM_URL", metavar="URL", help="The server; else that of the data directory."),
 ]
 Authority = Annotated[
-    Path | None, typer.Option("--ca", metavar="FILE", help="PEM file by which the server's certificate is checked.")
+    Path | None,
+    typer.Option(
+        "--ca", envvar="OPENSDM_CA", metavar="FILE", help="PEM file by which the server's certificate is checked."
+    ),
 ]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Shown to whoever is refused.")]
 Epoch = Annotated[int | None, typer.Option("--epoch", metavar="NUMBER", help="Only if the lock still has this epoch.")]
@@ -75,7 +80,8 @@ def ask(
     """Ask the holder of a lock to release it."""
 
     async def work(door: Door) -> dict[str, Any]:
-        body = {} if message is None else {"message": message}
+        # A body needs one of its fields; an empty message is none.
+        body = {"message": message or ""}
         lock: dict[str, Any] = await door.send("POST", f"{await door.device(device)}/lock/ask", body)
         return lock
 
@@ -87,18 +93,19 @@ def check(
     device: Device, user: User = None, url: Url = None, ca: Authority = None, data: Data = None
 ) -> None:  # fmt: skip
     """Say what a lock would come to now. Exit codes: 0 it would be yours, 3 locked by another, 4 it would wait."""
-    from opensdm.cli.failures import refused
+    from opensdm.cli.door import Refused
 
     async def work(door: Door) -> dict[str, Any]:
         found: dict[str, Any] = await door.send("GET", f"{await door.device(device)}/lock/check")
-        return found
+        if found["would"] in ("grant", "held"):
+            return found
+        wait = door.site.line("take", device, "--wait", "10m")
+        if found["would"] == "wait":
+            raise Refused("DEVICE_BUSY", _in_the_way(found), [wait])
+        raise Refused("DEVICE_LOCKED", _in_the_way(found), [door.site.line("ask", device), wait])
 
     found = _as_user(user, url, ca, data, work)
-    name, would = found["lock"]["deviceName"], found["would"]
-    if would in ("grant", "held"):
-        print(f"{name} is {'free' if would == 'grant' else 'locked by you'}")
-        return
-    raise refused("DEVICE_BUSY" if would == "wait" else "DEVICE_LOCKED", f"{name}: {_blockers(found)}")
+    print(f"{found['lock']['deviceName']} is {'free' if found['would'] == 'grant' else 'locked by you'}")
 
 
 def override(
@@ -125,6 +132,21 @@ def override(
     now = f"locked by {lock['holder']}" if lock.get("holder") else "free"
     open_still = "" if lock["settled"] else "; work of the old holder may still reach the device"
     print(f"{lock['deviceName']} is {now}, epoch {lock['epoch']}{open_still}")
+
+
+def confirm(
+    device: Device,
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What you saw there; kept on record.")],
+    user: User = None, url: Url = None, ca: Authority = None, data: Data = None,
+) -> None:  # fmt: skip
+    """Say that you looked at a device where work was cut off, and that it writes nothing any more."""
+
+    async def work(door: Door) -> dict[str, Any]:
+        lock: dict[str, Any] = await door.send("POST", f"{await door.device(device)}/confirm", {"note": note})
+        return lock
+
+    lock = _as_user(user, url, ca, data, work)
+    print(f"{lock['deviceName']} is confirmed; it is {'locked by ' + lock['holder'] if lock.get('holder') else 'free'}")
 
 
 # ------------------------------------------------------------------------------------- the parts
@@ -158,8 +180,8 @@ async def _taken(door: Door, path: str, reason: str | None, until: float) -> dic
             left_s = until - time.monotonic()
             if refusal.code not in WAITABLE or left_s < 1:
                 raise
-            if refusal.message != said:
-                said = refusal.message
+            if refusal.said != said:
+                said = refusal.said
                 _tell(f"{said}; waiting, {left_s:.0f} s left")
             await asyncio.sleep(min(PAUSE_S, left_s))
         finally:
@@ -174,6 +196,21 @@ def _blockers(found: dict[str, Any]) -> str:
     told = {"lock": "locked by {holder}", "pending": "{holder} waits for it"}
     each = [told.get(b["kind"], "{running} of {holder}").format(**b) for b in found.get("blockers", [])]
     return ", ".join(each) or "its turn"
+
+
+def _in_the_way(found: dict[str, Any]) -> str:
+    """Who, since when and why, as a refusal says it."""
+    told = {
+        "lock": "{deviceName} is locked by {holder}{since}{reason}",
+        "pending": "{holder} is waiting for {deviceName}{since}",
+        "work": "{running} of {holder} is running on {deviceName}{since}",
+    }
+    each = []
+    for blocker in found.get("blockers", []):
+        since, reason = blocker.get("since"), blocker.get("reason")
+        words = {"since": f" since {since}" if since else "", "reason": f" ({reason})" if reason else ""}
+        each.append(told[blocker["kind"]].format(**blocker | words))
+    return "; ".join(each)
 
 
 def _as_user(
@@ -196,13 +233,22 @@ def _as_user(
 
 
 def _site(user: str, url: str | None, ca: Path | None, data: Path | None) -> Site:
-    """As asked for; else the server of the data directory, by its own certificate authority."""
+    """As asked for; else the server of the data directory. Its own certificate authority is trusted either way."""
     from opensdm.cli.door import Site
     from opensdm.cli.options import settings
 
+    options = _options(USER=("--user", user), URL=("--url", url), CA=("--ca", ca), DATA=("--data", data))
     if url is not None:
-        return Site(url.rstrip("/"), user, ca)
+        at = data or os.environ.get("OPENSDM_DATA")
+        return Site(url.rstrip("/"), user, ca, Path(at).expanduser() / AUTHORITY if at else None, options)
     chosen = settings(data=data)
-    authority = chosen.data / "tls" / "ca.crt"
+    authority = chosen.data / AUTHORITY
     scheme = "http" if chosen.plain_http else "https"
-    return Site(f"{scheme}://{chosen.listen}", user, ca or (authority if authority.exists() else None))
+    ca = ca or (authority if authority.exists() else None)
+    return Site(f"{scheme}://{chosen.listen}", user, ca, options=options)
+
+
+def _options(**given: tuple[str, object]) -> tuple[str, ...]:
+    """What was given on the command line, and is not in the environment already."""
+    said = ((option, str(value), os.environ.get(f"OPENSDM_{name}")) for name, (option, value) in given.items() if value)
+    return tuple(word for option, value, known in said if value != known for word in (option, value))

@@ -53,11 +53,13 @@ class NextStep:
     """One call that helps the refused caller. A door renders it in its own tongue, ready to run.
 
     `action` is the name of an operation (`ShowLock`, `Login`, ...); `arguments` are its fields, with
-    wire ids where they name a device, and a placeholder in capitals where only the caller knows.
+    wire ids where they name a device, and a placeholder in capitals where only the caller knows. `sender`: the name of
+    the user whom it helps.
     """
 
     action: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    sender: str = ""
 
 
 class SdmError(Exception):

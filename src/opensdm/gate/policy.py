@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,10 +30,12 @@ from opensdm.core.errors import (
 )
 from opensdm.core.identity import LOCAL_USER_ID, Area, Level, Session
 from opensdm.core.inventory import wire_id
-from opensdm.core.lock import RefusalCode, Refused
+from opensdm.core.lock import Blocker, RefusalCode, Refused
 from opensdm.core.operations import REGISTRY, Kind, LockGroup, Operation, Prefer
 
 MAX_NEXT = 2
+WORTH_WAITING_S = 600
+"""For another's lock or work, where waiting is recommended."""
 _LOGIN = NextStep("Login", {"user_name": "USER", "password": "PASSWORD"})
 """What helps whoever has no session, or one that may do nothing."""
 
@@ -85,12 +88,11 @@ def _sentence(refused: Refused) -> str:
         case RefusalCode.LOCK_LOST if refused.lost is not None:
             lost = refused.lost
             because = f" ({lost.reason})" if lost.reason else ""
-            return (
-                f"your lock on {wire_id(lost.device_id)} was taken away by {lost.by_name} at "
-                f"{utc(lost.at_us)}{because}; lock the device again before you go on"
-            )
+            now = [*_lines(refused)] or ["lock the device again before you go on"]
+            taken = f"your lock on {wire_id(lost.device_id)} was taken away by {lost.by_name} at {utc(lost.at_us)}"
+            return "; ".join([taken + because, *now])
         case RefusalCode.LOCK_LOST:
-            return refused.note or "your lock has ended"
+            return "; ".join([refused.note or "your lock has ended", *_lines(refused)])
         case RefusalCode.LOCK_CHANGED:
             return "; ".join([refused.note, *_lines(refused)])
         case RefusalCode.DEVICE_BUSY | RefusalCode.DEVICE_LOCKED if refused.note:
@@ -137,31 +139,23 @@ def utc(at_us: int) -> str:
 def advise(error: SdmError, session: Session | None, operation: Operation) -> tuple[NextStep, ...]:
     """One or two calls that help this caller; each names an operation this caller may send."""
     steps = [s for s in _advice(error, session, operation) if session is None or _may(session, s)]
-    return tuple(steps[:MAX_NEXT]) or (_LOGIN,)
+    told = tuple(steps[:MAX_NEXT]) or (_LOGIN,)
+    return told if session is None else tuple(replace(step, sender=session.user_name) for step in told)
 
 
 def _advice(error: SdmError, session: Session | None, operation: Operation) -> Iterable[NextStep]:
     device = _device_of(error, operation)
     match error:
-        case DeviceLocked() | NotLockOwner() | LockChanged():
-            blocker = next((b for b in error.blockers if b.kind == "lock"), None)
-            if device is not None:
-                yield NextStep("ShowLock", {"device_id": device})
-            if blocker is not None:
-                yield NextStep(
-                    "OverrideLock",
-                    {"device_id": blocker.device_id, "reason": "WHY", "expected_holder": blocker.holder},
-                )
-            yield NextStep("ListLocks")
+        case DeviceLocked() | NotLockOwner() | LockChanged() | LockLost():
+            yield from _about_locks(error, session, device)
         case DeviceBusy() if unconfirmed := [b for b in error.blockers if b.unconfirmed]:
             yield NextStep("ConfirmDevice", {"device_id": unconfirmed[0].device_id, "note": "WHAT YOU SAW"})
             yield NextStep("ShowLock", {"device_id": unconfirmed[0].device_id})
         case DeviceBusy() | ReadOnlyDevice() if device is not None:
+            if any(not _own(session, each) for each in error.blockers):
+                yield NextStep("LockDevice", {"device_id": device, "wait_s": WORTH_WAITING_S})
             yield NextStep("ShowLock", {"device_id": device})
             yield NextStep("ShowDevice", {"device_id": device})
-        case LockLost() if device is not None:
-            yield NextStep("LockDevice", {"device_id": device})
-            yield NextStep("ListLockEvents", {"device_id": device})
         case LockRefused():
             yield NextStep("ListLocks")
         case NotLoggedIn() | TooManyAttempts():
@@ -191,6 +185,26 @@ def _advice(error: SdmError, session: Session | None, operation: Operation) -> I
     if device is not None and not isinstance(error, NotFound):
         yield NextStep("ShowDevice", {"device_id": device})
     yield NextStep("ShowSession")
+
+
+def _about_locks(error: SdmError, session: Session | None, device: int | None) -> Iterable[NextStep]:
+    """Ask who holds it, take it away, or wait for it. What another session of the same user holds goes by its epoch."""
+    held = next((b for b in error.blockers if b.kind == "lock"), None)
+    if held is not None and not _own(session, held):
+        target = {"device_id": held.device_id}
+        yield NextStep("AskForLock", target)
+        yield NextStep("OverrideLock", {**target, "reason": "WHY", "expected_holder": held.holder})
+    elif held is not None and not isinstance(error, LockLost):
+        yield NextStep("UnlockDevice", {"device_id": held.device_id, "epoch": held.epoch})
+    if device is not None:
+        barred = any(not _own(session, each) for each in error.blockers)
+        yield NextStep("LockDevice", {"device_id": device, **({"wait_s": WORTH_WAITING_S} if barred else {})})
+        yield NextStep("ListLockEvents" if isinstance(error, LockLost) else "ShowLock", {"device_id": device})
+    yield NextStep("ListLocks")
+
+
+def _own(session: Session | None, each: Blocker) -> bool:
+    return session is not None and each.holder_id == session.user_id
 
 
 def _change_set(operation: Operation) -> dict[str, str]:

@@ -195,6 +195,7 @@ class _Door:
             shape=endpoint.body,
             medium=exchange.sent or exchange.medium,
             streams=self.streams,
+            base=exchange.base,
             epoch=_epoch(req, values) if own else None,
             minimal=own and _MINIMAL.search(req.get_header("Prefer") or "") is not None,
             secure=self._secure(req),

@@ -131,7 +131,7 @@ async def _next(error: SdmError, exchange: Exchange, gate: Gate) -> list[str]:
     lines = list(_put_right(error, exchange))
     for step in error.next_steps or (() if lines else _LOOK_AROUND):
         if len(lines) < _MAX_NEXT:
-            lines.append(render(step, exchange.base, await _names(step, exchange, gate)))
+            lines.append(render(step, exchange.base, await _names(step, exchange, gate), error.blockers))
     return lines
 
 

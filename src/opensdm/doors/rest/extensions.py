@@ -94,6 +94,7 @@ LOCK_RESULT = Shape(
     Text("code"),
     Text("message"),
     ListOf("blockers", BLOCKER, nested="blocker"),
+    Texts("next", nested="call"),
     Child("lock", DEVICE_LOCK),
 )
 LOCK_RESULTS = Shape("lockResults", ListOf("results", LOCK_RESULT, nested="lockResult"))

@@ -33,6 +33,7 @@ from opensdm.doors.rest.fields import Form
 from opensdm.doors.rest.inventory import DEVICES
 from opensdm.doors.rest.locks import LOCK, LOCKS, UNLOCK, locks_as_committed
 from opensdm.doors.rest.media import OWN_VERSION
+from opensdm.doors.rest.next_steps import render
 from opensdm.doors.rest.query import number
 from opensdm.doors.rest.routing import Call, Endpoint, Reply, number_of
 from opensdm.doors.rest.streams import stream
@@ -91,10 +92,13 @@ async def _each(call: Call, kind: str, device_ids: Sequence[int]) -> Reply:
         except FOR_THE_WHOLE_CALL:
             raise
         except SdmError as error:
-            blockers = [replies.blocker(each) for each in error.blockers]
             return {
-                "deviceId": wire_id(device_id), "code": error.code, "message": error.message, "blockers": blockers
-            }  # fmt: skip
+                "deviceId": wire_id(device_id),
+                "code": error.code,
+                "message": error.message,
+                "blockers": [replies.blocker(each) for each in error.blockers],
+                "next": [render(step, call.base, blockers=error.blockers) for step in error.next_steps],
+            }
         return {"deviceId": wire_id(device_id), "code": "SUCCESS", "lock": replies.device_lock(reply.locks[0])}
 
     # All at once: those that wait do it side by side, so that the call has one bound.

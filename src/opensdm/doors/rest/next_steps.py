@@ -1,5 +1,7 @@
 """The calls an error recommends, as lines of shell: ready to run against this very server.
 
+Calls on one lock are commands of `opensdm lock`, all others curl.
+
 `WAYS` says for every operation how it is sent over REST, or that it is not. The table is checked when this module is
 imported: an operation without a way, or a way that cannot carry what its operation needs, does not import.
 """
@@ -7,7 +9,7 @@ imported: an operation without a way, or a way that cannot carry what its operat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,7 +17,9 @@ from urllib.parse import quote, urlencode
 from opensdm.core.element import Element
 from opensdm.core.errors import NextStep
 from opensdm.core.inventory import wire_id
+from opensdm.core.lock import Blocker
 from opensdm.core.operations import REGISTRY, Kind
+from opensdm.doors.commands import COMMANDS, Command
 from opensdm.doors.http import curl
 from opensdm.doors.rest import bulk_shapes, history_shapes, provisioning_shapes, resources, strict_json
 from opensdm.doors.rest.provisioning_replies import config_element
@@ -64,7 +68,8 @@ _CHANGE_SET = {"change_set": "changeSet"}
 _PUSH = {"action": "type", "change_set": "changeSet", "as_task": "asTask"}
 _SAMPLE_ELEMENT = resources.CONFIG_ELEMENT.sample
 
-WAYS: Mapping[str, Way | Console] = {
+WAYS: Mapping[str, Way | Console | Command] = {
+    **COMMANDS,
     "Login": Way("POST", "/admin/login", resources.LOGIN.sample, {"user_name": "userName", "password": "password"}),
     "Logout": Way("POST", "/admin/logout"),
     "LogoutEverywhere": Way("POST", "/admin/logoutEverywhere"),
@@ -156,23 +161,14 @@ WAYS: Mapping[str, Way | Console] = {
     "ExportNetworkFunctions": Way("GET", _FUNCTIONS + "/export"),
     "ProbeHost": Way("POST", "/inventory/probe", bulk_shapes.PROBE.sample, {"platform": "platform", "parameters": ""}),
     "ProbeDevice": Way("POST", _DEVICE + "/probe"),
-    "LockDevice": Way("POST", _DEVICE + "/action", {"type": "Lock"}, {"reason": "reason", "wait_s": "waitSeconds"}),
-    "UnlockDevice": Way("POST", _DEVICE + "/action", {"type": "Unlock"}),
     "LockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Lock"}, {"reason": "reason"}),
     "UnlockGroup": Way("POST", _FUNCTION_GROUP + "/action", {"type": "Unlock"}),
-    "OverrideLock": Way(
-        "POST", _DEVICE + "/lock/override", {"reason": "WHY"},
-        {"reason": "reason", "expected_holder": "expectedHolder", "expected_epoch": "expectedEpoch"},
-    ),
     "LockDevices": Way(
         "POST", "/inventory/locks/action", {"type": "Lock", "deviceIds": ["DEVICE-ID"]}, {"device_ids": "deviceIds"}
     ),
     "UnlockDevices": Way(
         "POST", "/inventory/locks/action", {"type": "Unlock", "deviceIds": ["DEVICE-ID"]}, {"device_ids": "deviceIds"}
     ),
-    "AskForLock": Way("POST", _DEVICE + "/lock/ask", {"message": "WHY"}, {"message": "message"}),
-    "ConfirmDevice": Way("POST", _DEVICE + "/confirm", {"note": "WHAT YOU SAW"}, {"note": "note"}),
-    "CheckLock": Way("GET", _DEVICE + "/lock/check"),
     "ListAsks": Way("GET", "/inventory/asks"),
     "FollowLockEvents": Way("GET", "/inventory/locks/events"),
     "ShowLock": Way("GET", _DEVICE + "/lock"),
@@ -191,20 +187,20 @@ WAYS: Mapping[str, Way | Console] = {
 }  # fmt: skip
 
 
-def check_ways(ways: Mapping[str, Way | Console]) -> None:
+def check_ways(ways: Mapping[str, Way | Console | Command]) -> None:
     """TypeError for an operation without a way, a way without an operation, and fields that cannot be carried."""
     sendable = {name for name, cls in REGISTRY.items() if cls.rule.kind is not Kind.MACHINERY and not cls.rule.local}
     if sendable != ways.keys():
         odd = ", ".join(sorted(sendable.symmetric_difference(ways)))
         raise TypeError(f"operations and the ways to recommend them differ: {odd}")
     for name, way in ways.items():
-        if isinstance(way, Way):
+        if not isinstance(way, Console):
             _check_way(name, way)
 
 
-def _check_way(name: str, way: Way) -> None:
+def _check_way(name: str, way: Way | Command) -> None:
     operation = {f.name: f for f in fields(REGISTRY[name])}
-    carried = {*way.places, *way.fields, *way.query}
+    carried = {"device_id", *way.options} if isinstance(way, Command) else {*way.places, *way.fields, *way.query}
     if unknown := carried - operation.keys():
         raise TypeError(f"{name} has no field {', '.join(sorted(unknown))}")
     needed = {n for n, f in operation.items() if f.default is MISSING and f.default_factory is MISSING}
@@ -218,11 +214,16 @@ check_ways(WAYS)
 # --------------------------------------------------------------------------------------- rendering
 
 
-def render(step: NextStep, base: str, names: Mapping[str, str] | None = None) -> str:
-    """One recommended call as a line of shell. `names`: the wire fields that name the device of an `AssignDevice`."""
+def render(
+    step: NextStep, base: str, names: Mapping[str, str] | None = None, blockers: Iterable[Blocker] = ()
+) -> str:  # fmt: skip
+    """One recommended call as a line of shell. `names`: the wire fields that name the device of an `AssignDevice`;
+    `blockers`: of the error, which know devices by name."""
     way = WAYS[step.action]
     if isinstance(way, Console):
         return way.command
+    if isinstance(way, Command):
+        return way.line(step, base, blockers)
     arguments = step.arguments
     path = _PLACE.sub(lambda place: _in_path(arguments.get(place[1]), place[1]), way.path)
     asked = {wire: _in_query(arguments[name]) for name, wire in way.query.items() if _told(arguments.get(name))}

@@ -92,6 +92,7 @@ class Call:
     shape: Shape | None
     medium: Medium
     streams: StreamPlaces
+    base: str = ""
     epoch: int | None = None
     minimal: bool = False
     secure: bool = False

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opensdm.core.errors import LockRefused, NextStep, SdmError
+from opensdm.core.errors import NextStep, SdmError
 from opensdm.core.inventory import wire_id
 from opensdm.core.lock import Blocker
+from opensdm.doors.commands import COMMANDS, Command
 from opensdm.doors.errors import INTERNAL_ERROR, row
 from opensdm.doors.http import curl
 from opensdm.doors.soap import contract, envelope
@@ -37,7 +38,8 @@ class Way:
 
 
 _TARGET = {"device_id": "targetName"}
-WAYS: Mapping[str, Way] = {
+WAYS: Mapping[str, Way | Command] = {
+    **COMMANDS,
     "Login": Way(ADMIN, "login", {"user_name": "username", "password": "password"}),
     "ShowServer": Way("DeviceMgmtIF", "getNNCDetails"),
     "ListDevices": Way("DeviceMgmtIF", "getAllManagedDeviceTargetNames"),
@@ -45,12 +47,10 @@ WAYS: Mapping[str, Way] = {
     "ShowDevice": Way("DeviceMgmtIF", "getSBCDetails", _TARGET),
     "AssignDevice": Way("DeviceMgmtIF", "loadDevice", _TARGET),
     "LoadConfiguration": Way("DeviceMgmtIF", "loadDevice", _TARGET),
-    "LockDevice": Way("DeviceMgmtIF", "lockDevice", _TARGET),
-    "UnlockDevice": Way("DeviceMgmtIF", "unlockDevice", _TARGET),
     "DiscardChanges": Way("DeviceMgmtIF", "deleteUserChanges", _TARGET),
     "ShowPendingChanges": Way("DeviceMgmtIF", "getLCVContentSaveSessionReport", _TARGET, {"userName": ""}),
 }
-"""The operations that help and that this door has; others are not recommended here."""
+"""The operations that help and that this door has, and the commands on locks; others are not recommended here."""
 
 
 def fault(error: SdmError, service: str, request_id: str, base: str, known: Contract) -> Fault:
@@ -98,6 +98,7 @@ def _blocker(each: Blocker) -> Wire:
         "running": each.running,
         "stepUntil": None if each.step_until_us is None else utc(each.step_until_us),
         "epoch": each.epoch,
+        "confirm": True if each.unconfirmed else None,
     }
 
 
@@ -121,16 +122,16 @@ def _plain(value: Any) -> Any:
 
 
 def _next(error: SdmError, service: str, base: str, known: Contract) -> list[str]:
-    """One or two calls, ready to run. Who holds a device is said already; then asking again later is what helps."""
+    """One or two calls, ready to run."""
     steps = [step for step in error.next_steps if step.action in WAYS]
-    if isinstance(error, LockRefused) and error.blockers:
-        steps.insert(0, NextStep("LockDevice", {"device_id": error.blockers[0].device_id}))
-    lines = list(dict.fromkeys(_call(step, base, known) for step in steps))
+    lines = list(dict.fromkeys(_call(step, error, base, known) for step in steps))
     return lines[:_MAX_NEXT] or [curl("GET", f"{base}{known.names.path(service)}?wsdl")]
 
 
-def _call(step: NextStep, base: str, known: Contract) -> str:
+def _call(step: NextStep, error: SdmError, base: str, known: Contract) -> str:
     way = WAYS[step.action]
+    if isinstance(way, Command):
+        return way.line(step, base, error.blockers)
     values = [(wire, _argument(step.arguments.get(name), name)) for name, wire in way.carries.items()]
     body = envelope.example(known.namespaces[way.service], way.name, [*values, *way.fixed.items()])
     url = base + known.names.path(way.service)

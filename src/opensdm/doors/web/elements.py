@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
 from opensdm.core.element import Element, ElementType
-from opensdm.core.errors import InvalidRequest, NotFound
+from opensdm.core.errors import InvalidRequest
 from opensdm.core.operations import (
     AddElement,
     DeleteElement,
@@ -21,7 +21,7 @@ from opensdm.core.validation import key_of
 from opensdm.doors.errors import row as error_row
 from opensdm.doors.web.controls import FIELD, changed_values, controls, drawn, given_values
 from opensdm.doors.web.places import Place, place_of
-from opensdm.doors.web.provisioning import Desk, Row, desk, page, telling
+from opensdm.doors.web.provisioning import Desk, Row, base_of, desk, page, telling
 from opensdm.doors.web.routing import Call, Reply, Route
 
 
@@ -81,8 +81,11 @@ def _below(
 
 async def add(call: Call) -> Reply:
     at, path = await desk(call), call.sent("type")
+    if path not in at.types:
+        typed = {name.removeprefix(FIELD): sent[-1] for name, sent in call.form.items() if name.startswith(FIELD)}
+        return await _unreadable(call, AddElement(device_id=call.id("device"), element=Element(path, typed)))
     inside = place_of(call.sent("at")) if call.sent("at") else None
-    kind = _known(at, path)
+    kind = at.types[path]
     new = Element(path, given_values(kind, call.form))
     parent = None if inside is None else inside.chain(at.types)
 
@@ -98,7 +101,9 @@ async def add(call: Call) -> Reply:
 async def update(call: Call) -> Reply:
     """Only what was changed in the form is sent; other values may have changed since it was drawn."""
     at, place = await desk(call), place_of(call.sent("at"))
-    kind = _known(at, place.path)
+    kind = at.types.get(place.path)
+    if kind is None:
+        return await _unreadable(call, UpdateElement(device_id=call.id("device"), element=Element(place.path)))
     changed = changed_values(kind, call.form)
     if not changed:
         return _unchanged(call, at, place)
@@ -124,13 +129,11 @@ async def delete(call: Call) -> Reply:
     return Reply.to(f"{at.base}?{urlencode({'type': place.path, 'done': 'deleted'})}")
 
 
-def _known(at: Desk, path: str) -> ElementType:
-    if at.why is not None:
-        raise at.why
-    kind = at.types.get(path)
-    if kind is None:
-        raise NotFound(f"this device has no element type {path[:100]!r}")
-    return kind
+async def _unreadable(call: Call, edit: AddElement | UpdateElement) -> Reply:
+    """Of a type that is not known here, or of a device that was never loaded. The gate refuses it, and names who holds
+    the device before any other fault."""
+    await call.execute(edit)
+    return Reply.to(base_of(edit.device_id))
 
 
 def _to(at: Desk, place: Place, done: str) -> Reply:

@@ -76,8 +76,9 @@ async def lock(call: Call) -> Reply:
 
 
 async def unlock(call: Call) -> Reply:
+    """`epoch`, where it is sent: what another session of the reader's holds for itself is let go by that."""
     device_id = call.id("device")
-    await call.execute(UnlockDevice(device_id=device_id))
+    await call.execute(UnlockDevice(device_id=device_id, epoch=call.sent_number("epoch")))
     return await answered(call, device_id, "You released the device.")
 
 

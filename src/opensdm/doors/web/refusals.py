@@ -15,12 +15,14 @@ from opensdm.doors.web.routing import Call
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing the reader may do next: a link, or with `post` a form that is sent at once."""
+    """One thing the reader may do next: a link, or with `post` a form that is sent at once. `epoch`: which lock it
+    means."""
 
     label: str
     url: str
     icon: str = "chevron-right"
     post: bool = False
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ _TITLES = {
     "UNAVAILABLE": "The database does not answer",
     INTERNAL_ERROR: "The server failed",
 }
-_HELD = (DeviceLocked, NotLockOwner, LockChanged)
+_HELD = (DeviceLocked, NotLockOwner, LockChanged, LockLost)
 
 
 def refusal(error: SdmError, call: Call | None, request_id: str) -> Refusal:
@@ -84,15 +86,20 @@ def _steps(error: SdmError, call: Call) -> Iterable[Step]:
     if device_id is None:
         return
     page = f"/web/devices/{wire_id(device_id)}"
-    if first is not None and isinstance(error, _HELD):
-        if call.may(Area.DEVICE_LOCK, Level.FULL) and first.holder_id != call.session.user_id:
+    may_lock, mine = call.may(Area.DEVICE_LOCK, Level.FULL), call.session.user_id
+    if first is not None and first.holder_id != mine and isinstance(error, _HELD):
+        if may_lock:
             yield Step(f"Ask {first.holder} to release", f"{page}/ask", "bell", post=True)
         if call.may(Area.LOCK_OVERRIDE, Level.FULL):
             yield Step("Override…", f"{page}#override", "shield-lock")
+    elif isinstance(error, LockLost) and may_lock:
+        yield Step("Lock it again", f"{page}/lock", "lock", post=True)
+    elif first is not None and isinstance(error, DeviceLocked | NotLockOwner) and may_lock:
+        yield Step("Unlock what your other session holds", f"{page}/unlock", "lock-open", post=True, epoch=first.epoch)
     if isinstance(error, DeviceBusy) and any(each.unconfirmed for each in error.blockers):
         yield Step("Look and confirm…", f"{page}#confirm", "check")
-    if isinstance(error, LockLost) and call.may(Area.DEVICE_LOCK, Level.FULL):
-        yield Step("Lock it again", f"{page}/lock", "lock", post=True)
+    elif isinstance(error, DeviceBusy) and may_lock and any(each.holder_id != mine for each in error.blockers):
+        yield Step("Wait for it and lock", f"{page}/lock", "lock", post=True)
     yield Step("Open the device", page, "router")
 
 

@@ -53,8 +53,7 @@ class AnyOrder(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         ready: Any = self._ready  # type: ignore[attr-defined]  # the one place where the order is made
-        handles = list(ready)
-        ready.clear()
+        handles = [ready.popleft() for _ in range(len(ready))]  # one by one: a thread may add to it meanwhile
         for is_task, run in itertools.groupby(handles, key=_is_task):
             some = list(run)
             if is_task:

@@ -20,7 +20,7 @@ _HISTORY = (
 _STAGING = (
     "AddElement", "ApplyBatch", "CheckSync", "DeleteElement", "DiscardChanges", "DraftElement", "ListChangeSets",
     "ListElementTypes", "ListElements", "LoadConfiguration", "PreviewPush", "PushChanges", "RebaseChanges",
-    "RetrieveElement", "ShowElementType", "ShowPendingChanges", "UpdateElement",
+    "RetrieveElement", "ShowElementType", "ShowPendingChanges", "UpdateElement", "MoveChanges",
 )  # fmt: skip
 _FUNCTIONS = (
     "ListCategories", "ListFunctionGroups", "ListNetworkFunctions", "MoveNetworkFunction", "ShowCategory",
@@ -32,8 +32,8 @@ ABSENT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "rest-published": {
         "the published API has no such resource; ours are at v1.4": (
             *_UNPUBLISHED_LOCKS, *_HISTORY, "ApplyBatch", "CheckSync", "DeleteUser", "ExportNetworkFunctions",
-            "FindDevices", "ImportNetworkFunctions", "ListAudit", "ListChangeSets", "LogoutEverywhere", "ProbeDevice",
-            "ProbeHost", "ReadDeviceFacts", "RebaseChanges", "ShowSession",
+            "FindDevices", "ImportNetworkFunctions", "ListAudit", "ListChangeSets", "ListUserGroups",
+            "LogoutEverywhere", "MoveChanges", "ProbeDevice", "ProbeHost", "ReadDeviceFacts", "RebaseChanges", "ShowSession",
         ),
         "accounts are made at the console or on a page": (*_ACCOUNTS, "ListUsers"),
     },
@@ -41,8 +41,8 @@ ABSENT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "soap": {
         "the published interfaces have no such operation": (
             *_UNPUBLISHED_LOCKS, *_HISTORY, "CheckSync", "ExportNetworkFunctions", "FindDevices",
-            "ImportNetworkFunctions", "ListAudit", "ListChangeSets", "LogoutEverywhere", "PreviewPush", "ProbeDevice",
-            "ReadDeviceFacts", "RebaseChanges",
+            "ImportNetworkFunctions", "ListAudit", "ListChangeSets", "ListUserGroups", "LogoutEverywhere",
+            "MoveChanges", "PreviewPush", "ProbeDevice", "ReadDeviceFacts", "RebaseChanges",
         ),
         "SOAP knows devices, and groups of network functions only": (
             "ChangeCredentials", "ChangeDeviceGroup", "ListCategories", "ListFunctionGroups", "LockGroup",
@@ -68,7 +68,7 @@ ABSENT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "the command line provisions nothing": (*_STAGING, *_HISTORY),
         "what has a look of its own is asked over REST": (
             "FindDevices", "FollowLockEvents", "ListAsks", "ListDeviceGroups", "ListLockEvents", "ReadDeviceFacts",
-            "ShowDevice", "ShowDeviceGroup", "ShowLock", "ShowLocks", "ShowServer", "ShowSession",
+            "ListUserGroups", "ShowDevice", "ShowDeviceGroup", "ShowLock", "ShowLocks", "ShowServer", "ShowSession",
         ),
         "one command is about one device": ("LockDevices", "LockGroup", "UnlockDevices", "UnlockGroup"),
         "a command signs in and out by itself": ("LogoutEverywhere",),

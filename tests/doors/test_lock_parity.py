@@ -70,15 +70,18 @@ class Street:
 
     def cut_off(self, claim_id: int) -> int:
         """As a crash in the middle of a write does, on a device that cannot refuse what comes late."""
-        cut = "UPDATE claim SET unfenced = 1, state = 'INTERRUPTED', step_until_us = 1 WHERE claim_id = :id"
-
-        async def work(connection: Any) -> None:
-            await connection.execute(text(cut), {"id": claim_id})
-
-        self.place.run(self.place.house.database.transact(work))
+        self._write("UPDATE claim SET unfenced = 1, state = 'INTERRUPTED', step_until_us = 1", claim_id)
         return claim_id
 
+    def _write(self, update: str, claim_id: int) -> None:
+        async def work(connection: Any) -> None:
+            await connection.execute(text(f"{update} WHERE claim_id = :id"), {"id": claim_id})
+
+        self.place.run(self.place.house.database.transact(work))
+
     def end_work(self, device: Device, claim_id: int) -> None:
+        """Also where it was cut off, and somebody would have to look."""
+        self._write("UPDATE claim SET unfenced = 0", claim_id)
         end = Submission(Target(devices=frozenset({device.number})), EndClaim(claim_id))
         self.place.run(self.place.house.ledger.submit(end))
 

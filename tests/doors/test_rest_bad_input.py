@@ -105,7 +105,7 @@ async def test_the_published_sample_without_a_body(house: House, connect: Connec
 async def test_every_endpoint_with_a_body_says_what_to_send(house: House, connect: Connect) -> None:
     for version, medium in (("v1.4", "xml"), ("v1.4", "json")):
         client = await connect("admin", version, medium)
-        for endpoint in (e for e in ENDPOINTS if e.body is not None):
+        for endpoint in (e for e in ENDPOINTS if e.body is not None and not e.body.optional):
             path = endpoint.path.format(device_id="ID3", group_id="ID2", nf_id="ID2", number=1, task_id="T1")
             answer = refused(await client.send(endpoint.method, path), 400, "INVALID_REQUEST")
             send = answer["send"]

@@ -24,7 +24,7 @@ from opensdm.core.operations import (
 )
 from opensdm.core.ports import LockView
 from opensdm.core.results import Listing, OverrideReply, TaskStarted
-from opensdm.doors.web.refusals import Refusal, refusal
+from opensdm.doors.web.refusals import Refusal, told
 from opensdm.doors.web.routing import Call, Reply, Route, id_number
 
 AT_ONCE = 16
@@ -150,7 +150,7 @@ async def _each(call: Call, deed: Deed, chosen: Sequence[int], reason: str | Non
             async with turns:
                 reply = await call.execute(deed.operation(device_id, reason))
         except SdmError as error:
-            return Outcome(device_id, refusal(error, call, call.caller.request_id))
+            return Outcome(device_id, await told(error, call))
         return Outcome(device_id, task_id=reply.task_id if isinstance(reply, TaskStarted) else None)
 
     return await asyncio.gather(*(one(device_id) for device_id in chosen))

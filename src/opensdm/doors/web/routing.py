@@ -136,7 +136,8 @@ Answer = Callable[[Call], Awaitable[Reply]]
 class Route:
     """One page or fragment. `path` is below `/web`, with `{name}` fields. `anyone`: no session is needed.
 
-    `passive`: open pages ask for it by themselves. A POST is taken only with the token of the page it came from.
+    `passive`: open pages ask for it by themselves. A POST is taken only with the token of the page it came from;
+    `out_of_date` answers one without, where a refusal alone would not help.
     """
 
     method: str
@@ -144,3 +145,4 @@ class Route:
     answer: Answer
     anyone: bool = False
     passive: bool = False
+    out_of_date: Answer | None = None

@@ -1,0 +1,100 @@
+"""What pages say, asked for without a browser: refusals, sign-in from a form that is out of date, lists and results."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from opensdm.core.operations import ListAudit, LockDevice, OverrideLock
+from opensdm.doors.rest.app import build_app
+from opensdm.doors.web.app import add_web_routes
+from tests.gatehouse import PASSWORD, House, house_with_users
+from tests.web.test_sign_in import HTTPS, sign_in, token_in
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with house_with_users(f"sqlite:///{tmp_path / 'opensdm.db'}", tmp_path) as house:
+        yield house
+
+
+@pytest.fixture
+async def http(house: House) -> AsyncIterator[httpx2.AsyncClient]:
+    app: Any = build_app(house.gate)
+    add_web_routes(app, house.gate)
+    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
+    async with httpx2.AsyncClient(transport=transport, base_url=HTTPS) as http:
+        yield http
+
+
+def read(page: str) -> str:
+    """The text of a page, as it is read."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", page)).split())
+
+
+@pytest.mark.parametrize("taken_since", [True, False])
+async def test_who_took_a_lock_away_and_who_has_it_now(
+    taken_since: bool, house: House, http: httpx2.AsyncClient
+) -> None:
+    """bob lost the lock to admin, who let it go; alice may have it since. Nobody is told to lock what is hers."""
+    edge = await house.enrol("edge-a")
+    await house.do("bob", LockDevice(device_id=edge))
+    await house.do("admin", OverrideLock(device_id=edge, reason="outage"))
+    if taken_since:
+        await house.do("alice", LockDevice(device_id=edge, reason="night work"))
+    await sign_in(http, "bob")
+    form = {"csrf": token_in((await http.get("/web/devices")).text), "all": "yes"}
+    told = read((await http.post(f"/web/devices/ID{edge}/provisioning/discard", data=form, headers=HTMX)).text)
+    assert "admin took your lock on edge-a away" in told and "outage" in told
+    assert ("Now alice holds it since" in told and "night work" in told) == taken_since
+    assert ("It is free now" in told) != taken_since
+    assert ("Ask alice to release" in told) == taken_since
+    assert ("Lock it again" in told) != taken_since
+
+
+async def test_a_second_tab_signs_in_after_the_first(http: httpx2.AsyncClient) -> None:
+    """Both show the form of one visit; the first spends it. The second goes on to its own page, as the same user."""
+    form = {"csrf": token_in((await http.get("/web/sign-in")).text), "password": PASSWORD}
+    first = await http.post("/web/sign-in", data={**form, "user": "alice"})
+    assert first.status_code == 303
+    second = await http.post("/web/sign-in", data={**form, "user": "alice", "next": "/web/locks"})
+    assert (second.status_code, second.headers["Location"]) == (303, "/web/locks")
+    other = await http.post("/web/sign-in", data={**form, "user": "bob", "next": "/web/locks"})
+    assert other.status_code == 403 and "This form was out of date" in other.text
+    assert 'value="bob"' in other.text and 'value="/web/locks"' in other.text and PASSWORD not in other.text
+    again = {**form, "csrf": token_in(other.text), "user": "bob", "next": "/web/locks"}
+    assert (await http.post("/web/sign-in", data=again)).status_code == 303
+
+
+async def test_who_may_look_only_is_offered_nothing_else(house: House, http: httpx2.AsyncClient) -> None:
+    edge = await house.enrol("edge-a")
+    await sign_in(http, "mona")
+    page = (await http.get("/web/devices")).text
+    assert "edge-a" in page and 'name="kind"' not in page and 'name="device"' not in page
+    asked = {"csrf": token_in(page), "device": f"ID{edge}", "kind": "lock"}
+    refused = read((await http.post("/web/selection", data=asked, headers=HTMX)).text)
+    assert "Your user group, monitors, has too few rights on “lock” for this" in refused
+    assert "LockDevice" not in refused
+    await sign_in(http, "alice")
+    offered = (await http.get("/web/devices")).text
+    assert len(re.findall(r'name="kind" value="(?:lock|unlock|load|push)"', offered)) == 4
+
+
+async def test_being_led_to_the_sign_in_is_not_on_record(house: House, http: httpx2.AsyncClient) -> None:
+    assert (await http.get("/web/devices")).status_code == 303
+    trail = await house.do("admin", ListAudit(filters={"operation": "ShowSession"}))
+    assert trail.items == ()
+    assert "Not found" in (await _signed_in(http)).text
+
+
+async def _signed_in(http: httpx2.AsyncClient) -> httpx2.Response:
+    await sign_in(http, "alice")
+    return await http.get("/web/nothing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,22 +17,26 @@ URL = "/web/devices"
 
 async def list_devices(call: Call) -> Reply:
     """The page; for htmx only the list, as the filter narrows it."""
-    words, offset = call.asked("q"), call.asked_number("offset", 0)
     group = call.asked("group")
+    values = await listed(call, call.asked("q"), group, call.asked_number("offset", 0))
+    if call.fragment:
+        return Reply.page("device_list.html", **values)
+    groups: Listing[GroupShown] = await call.execute(ListDeviceGroups())
+    chosen = id_number(group) if group else HOME_GROUP_ID
+    tree = [each.group for each in groups.items]
+    return Reply.page("devices.html", tree=branches(tree), open=_above(tree, chosen), chosen=chosen, **values)
+
+
+async def listed(call: Call, words: str, group: str, offset: int, ticked: Container[str] = ()) -> dict[str, Any]:
+    """What the list is drawn from. `ticked`: ids of devices that are selected."""
     beneath = id_number(group) if group else None
     operation = FindDevices(words=words, beneath=beneath, offset=offset, limit=PAGE)
     found: Listing[DeviceFound] = await call.execute(operation)
     kept = {name: value for name, value in (("q", words), ("group", group)) if value}
-    values: dict[str, Any] = {
-        "found": found, "words": words, "group": group, "limit": PAGE,
+    return {
+        "found": found, "words": words, "group": group, "limit": PAGE, "ticked": ticked,
         "more": f"{URL}?{urlencode({**kept, 'offset': ''})}",
     }  # fmt: skip
-    if call.fragment:
-        return Reply.page("device_list.html", **values)
-    groups: Listing[GroupShown] = await call.execute(ListDeviceGroups())
-    chosen = beneath or HOME_GROUP_ID
-    tree = [each.group for each in groups.items]
-    return Reply.page("devices.html", tree=branches(tree), open=_above(tree, chosen), chosen=chosen, **values)
 
 
 def branches(groups: Sequence[DeviceGroup]) -> Mapping[int | None, Sequence[DeviceGroup]]:

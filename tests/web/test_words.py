@@ -98,3 +98,29 @@ async def test_being_led_to_the_sign_in_is_not_on_record(house: House, http: htt
 async def _signed_in(http: httpx2.AsyncClient) -> httpx2.Response:
     await sign_in(http, "alice")
     return await http.get("/web/nothing")
+
+
+async def test_locks_are_narrowed_by_a_part_of_their_holder_s_name(house: House, http: httpx2.AsyncClient) -> None:
+    """Within the list that is shown; and what is shown is asked for again until it is another."""
+    ids = [await house.enrol(name, f"192.0.2.{n}:443") for n, name in enumerate(("edge-a", "edge-b"), start=1)]
+    await house.do("alice", LockDevice(device_id=ids[0]))
+    await house.do("bob", LockDevice(device_id=ids[1]))
+    await sign_in(http, "carol")
+    some = read((await http.get("/web/locks?holder=LIC")).text)
+    assert "edge-a" in some and "edge-b" not in some
+    assert "edge-a" not in (await http.get("/web/locks?holder=al_ce")).text
+    stale = (await http.get("/web/locks?which=stale&holder=ali")).text
+    assert "edge-a" not in stale and 'name="which" value="stale"' in stale
+    again = _again(some_page := (await http.get("/web/locks?holder=ali")).text)
+    assert "Ask alice to release edge-a" in some_page
+    assert (await http.get(again, headers=HTMX)).status_code == 204
+    await house.do("alice", LockDevice(device_id=ids[0], reason="night work"))
+    changed = await http.get(again, headers=HTMX)
+    assert "night work" in changed.text and _again(changed.text) != again
+    assert (await http.get(_again(changed.text), headers=HTMX)).status_code == 204
+
+
+def _again(page: str) -> str:
+    match = re.search(r'hx-get="(/web/locks/list[^"]*)"', page)
+    assert match is not None
+    return html.unescape(match[1])

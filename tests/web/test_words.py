@@ -11,8 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from opensdm.core.operations import ListAudit, LockDevice, OverrideLock
+from opensdm.core.errors import DeviceLocked
+from opensdm.core.operations import ListAudit, LockDevice, OverrideLock, PollDevice
+from opensdm.core.versions import Drift
 from opensdm.doors.rest.app import build_app
+from opensdm.doors.web import home
 from opensdm.doors.web.app import add_web_routes
 from tests.gatehouse import PASSWORD, House, house_with_users
 from tests.web.test_sign_in import HTTPS, sign_in, token_in
@@ -124,3 +127,46 @@ def _again(page: str) -> str:
     match = re.search(r'hx-get="(/web/locks/list[^"]*)"', page)
     assert match is not None
     return html.unescape(match[1])
+
+
+async def test_the_trail_is_found_by_what_its_rows_say_and_read_whole(house: House, http: httpx2.AsyncClient) -> None:
+    edge = await house.enrol("edge-a")
+    reason = "a reason that is longer than a row has room for " * 5
+    await house.do("alice", LockDevice(device_id=edge, reason=reason))
+    with pytest.raises(DeviceLocked):
+        await house.do("bob", LockDevice(device_id=edge))
+    await sign_in(http, "admin")
+    for asked, rows in (("operation=lock+device", 2), ("result=device+locked", 1), ("operation=lock+the+device", 0)):
+        assert (await http.get(f"/web/audit?{asked}")).text.count("<tr data-row>") == rows, asked
+    page = (await http.get("/web/audit?operation=Lock+device&user=alice")).text
+    assert "When, UTC" in page and re.search(r"data-own>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d<", page)
+    link = re.search(r'href="(/web/audit\?requestId=([^"]+))"', page)
+    assert link is not None
+    whole = (await http.get(link[1])).text
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", whole)
+    assert any(reason.strip() in html.unescape(cell) for cell in cells)
+    assert {"127.0.0.1", link[2]} <= set(cells) and 'class="cut"' not in whole
+    assert f'href="{link[1]}"' in (await http.get(f"/web/devices/ID{edge}")).text
+
+
+async def test_home_has_what_needs_its_reader_and_how_much_more(
+    house: House, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Devices that nobody asked yet take no place from those that do not answer; changed outside is told apart."""
+    await sign_in(http, "alice")
+    quiet = read((await http.get("/web")).text)
+    assert "Nothing to do" in quiet and "Every device asked so far answered" in quiet and "No device was seen" in quiet
+    ids = [await house.enrol(f"edge-{n}", f"127.0.0.1:{n}") for n in range(1, 5)]
+    for device_id in ids[1:]:
+        await house.gate.execute(house.system, PollDevice(device_id=device_id))
+    drift = Drift(1_700_000_000_000_000, 2, (("realm", ("core",)), ("realm", ("access",))))
+    await house.ledger.write(lambda transaction: transaction.configurations.set_drift(ids[0], drift))
+    monkeypatch.setattr(home, "SHOWN", 2)
+    page = (await http.get("/web")).text
+    told = read(page)
+    assert "edge-2" in told and "edge-3" in told and "edge-4" not in told and "and 1 more" in told
+    assert "edge-1 " in told and "2 elements" in told and "Every device" not in told
+    away = (await http.get("/web/devices?trouble=unreachable")).text
+    assert [f"edge-{n}<" in away for n in range(1, 5)] == [False, True, True, True]
+    assert 'href="/web/devices?trouble=drifted"' not in page
+    assert (await http.get("/web/devices?trouble=tired")).status_code == 400

@@ -157,7 +157,7 @@ async def act_on_selection(call: Call) -> Reply:
     found: Listing[LockView] = await call.execute(ShowLocks(device_ids=chosen))
     names = {view.row.device_id: view.row.device_name for view in found.items}
     begun = [outcome.task_id for outcome in outcomes if outcome.task_id is not None]
-    values = await _list_of(call, call.form) if deed.redraws else {}
+    values = await listed(call, call.form, frozenset(call.form.get("device", ()))) if deed.redraws else {}
     return Reply.page(
         "selection_results.html", deed=deed, outcomes=sorted(outcomes, key=_urgency), names=names,
         **await _tasks(call, begun), **values,
@@ -172,7 +172,7 @@ async def show_tasks(call: Call) -> Reply:
     """How the pushes of a selection go on; once all are over, the list says what they changed."""
     values = await _tasks(call, call.query.get("task", ())[:MAX_SELECTED])
     over = all(task.state is not TaskState.RUNNING for task in values["tasks"])
-    listed_anew = await _list_of(call, call.query) if over else {}
+    listed_anew = await listed(call, call.query, frozenset(call.query.get("device", ()))) if over else {}
     return Reply.page("selection_tasks.html", polled=True, **values, **listed_anew)
 
 
@@ -184,13 +184,6 @@ async def _tasks(call: Call, ids: Sequence[str]) -> dict[str, Any]:
         found = await call.execute(ListTasks(filters=mine, limit=len(ids) + LATER))
     tasks = sorted((task for task in found.items if task.task_id in set(ids)), key=lambda task: task.device_name)
     return {"tasks": tasks, "asked": urlencode([("task", each) for each in ids])}
-
-
-async def _list_of(call: Call, sent: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The list that the selection was made in, with the same boxes ticked."""
-    words, group, offset = ((sent.get(name) or ("",))[0].strip() for name in ("q", "group", "offset"))
-    start = int(offset) if offset.isascii() and offset.isdigit() and len(offset) <= 9 else 0
-    return await listed(call, words, group, start, frozenset(sent.get("device", ())))
 
 
 async def _each(call: Call, deed: Deed, chosen: Sequence[int], reason: str | None) -> list[Outcome]:

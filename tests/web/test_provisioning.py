@@ -94,7 +94,7 @@ async def test_a_whole_session_on_a_virtual_sbc(bench: Bench, enter: Enter) -> N
     assert await core.locator("tbody tr").count() == 6
     await expect(page.locator(".change", has_text="realmConfig peering")).to_contain_text("created")
     await page.get_by_role("button", name="Preview").click()
-    await expect(page.locator("#preview")).to_contain_text("Nothing stands in its way")
+    await expect(page.locator("#preview")).to_contain_text("Nothing here stands in its way")
     await sound_in_both_lights(page, "provisioning-changes")
 
     bench.sbc.control({"job_delay_s": 8})  # so that the running push can be looked at at leisure

@@ -155,7 +155,7 @@ async def test_home_has_what_needs_its_reader_and_how_much_more(
     """Devices that nobody asked yet take no place from those that do not answer; changed outside is told apart."""
     await sign_in(http, "alice")
     quiet = read((await http.get("/web")).text)
-    assert "Nothing to do" in quiet and "Every device asked so far answered" in quiet and "No device was seen" in quiet
+    assert "All quiet" in quiet and "Every device asked so far answered" in quiet and "No device was seen" in quiet
     ids = [await house.enrol(f"edge-{n}", f"127.0.0.1:{n}") for n in range(1, 5)]
     for device_id in ids[1:]:
         await house.gate.execute(house.system, PollDevice(device_id=device_id))
@@ -165,8 +165,32 @@ async def test_home_has_what_needs_its_reader_and_how_much_more(
     page = (await http.get("/web")).text
     told = read(page)
     assert "edge-2" in told and "edge-3" in told and "edge-4" not in told and "and 1 more" in told
-    assert "edge-1 " in told and "2 elements" in told and "Every device" not in told
+    assert "Otherwise quiet" in told and "edge-1 " in told and "2 elements" in told and "Every device" not in told
     away = (await http.get("/web/devices?trouble=unreachable")).text
     assert [f"edge-{n}<" in away for n in range(1, 5)] == [False, True, True, True]
     assert 'href="/web/devices?trouble=drifted"' not in page
     assert (await http.get("/web/devices?trouble=tired")).status_code == 400
+
+
+async def test_a_form_that_added_a_user_starts_anew(http: httpx2.AsyncClient) -> None:
+    await sign_in(http, "admin")
+    form = {"csrf": token_in((await http.get("/web/users")).text), "name": "dave", "group": "monitors"}
+    short = await http.post("/web/users", data={**form, "password": "short"}, headers=HTMX)
+    assert short.status_code == 400 and "add-user" not in short.text
+    made = (await http.post("/web/users", data={**form, "password": "long-enough-1"}, headers=HTMX)).text
+    anew = made.partition('id="add-user" hx-swap-oob="innerHTML"')[2]
+    assert 'name="password" type="password" value=""' in anew and 'name="name" type="text" value=""' in anew
+    disabled = (await http.post("/web/users/dave/disable", data=form, headers=HTMX)).text
+    assert "dave is disabled" in disabled and "add-user" not in disabled
+
+
+async def test_a_device_says_what_is_not_known_of_it_and_folds_what_is_long(
+    house: House, http: httpx2.AsyncClient
+) -> None:
+    authority = "-----BEGIN CERTIFICATE----- " + "QUJD" * 60
+    edge = await house.enrol("edge-a", **{"tls.ca": authority})
+    await sign_in(http, "alice")
+    page = (await http.get(f"/web/devices/ID{edge}")).text
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", page))
+    assert (facts["Serial"], facts["Last work"]) == ("not known", "none yet")
+    assert f"<details><summary>{authority[:24]}…</summary>{authority}</details>" in facts.values()

@@ -43,6 +43,7 @@ from opensdm.doors.web.routing import Answer, Call, Reply, Route
 from opensdm.doors.web.safety import (
     CSRF_FIELD,
     CSRF_HEADER,
+    DONE_COOKIE,
     HEADERS,
     PATH,
     SESSION_COOKIE,
@@ -183,6 +184,7 @@ class _Door:
             secure=self._secure(req),
             last_event_id=req.get_header("Last-Event-ID"),
             visitor=cookies.get(VISITOR_COOKIE),
+            done=cookies.get(DONE_COOKIE, ""),
             theme=theme if theme in THEMES else "auto",
         )
 

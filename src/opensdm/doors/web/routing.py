@@ -55,6 +55,7 @@ class Call:
     """One request, read. `session` and `locks` (the caller's own) are None on pages for nobody in particular.
 
     `fragment`: htmx asks for a part of a page. `form` has every value of a field in the order they were sent.
+    `done`: what was just done, for the page that comes next to say.
     """
 
     gate: Gate
@@ -72,6 +73,7 @@ class Call:
     last_event_id: str | None = None
     visitor: str | None = None
     theme: str = "auto"
+    done: str = ""
     known: Session | None = None
     locks: tuple[LockView, ...] = ()
 

@@ -8,7 +8,7 @@ import io
 import pytest
 from playwright.async_api import expect
 
-from opensdm.core.operations import LockDevice, UnlockDevice
+from opensdm.core.operations import AddUser, LockDevice, UnlockDevice
 from opensdm.doors.web import assets, audit
 from tests.web.conftest import Enter
 from tests.web.seeded import lock_some
@@ -59,6 +59,32 @@ async def test_an_account_is_added_disabled_and_given_a_password(site: Site, ent
     await row.locator("input[type=password]").fill("another-word-2")
     await row.get_by_role("button", name="Set").click()
     await expect(page.locator("#users")).to_contain_text("dave has a new password")
+
+
+async def test_long_names_and_the_last_row_keep_their_buttons_whole(site: Site, enter: Enter) -> None:
+    adding = AddUser(user_name="a" * 50, group="monitors", password="long-enough-1")
+    await site.house.gate.execute(site.house.local, adding)
+    page = await enter("admin", "/web/users")
+    await page.set_viewport_size({"width": 1280, "height": 768})
+    await page.locator("details.inline summary").last.click()
+    await page.get_by_role("button", name="Set").click(trial=True, timeout=2000)
+    table = page.locator("#users table")
+    within = await table.evaluate("table => table.scrollWidth <= table.closest('.card').clientWidth")
+    assert within, "the table is wider than its card"
+
+
+async def test_a_list_of_locks_is_true_without_a_reload(site: Site, enter: Enter) -> None:
+    """Somebody takes a lock, and is asked for it from its row; a holder is found by the letters typed so far."""
+    page = await enter("bob", "/web/locks")
+    await expect(page.locator("#locks")).to_contain_text("No device is locked")
+    await site.house.do("alice", LockDevice(device_id=site.ids["lab-a"]))
+    await page.get_by_role("button", name="Ask alice to release lab-a").click(timeout=15_000)
+    await expect(page.locator("#refusal")).to_contain_text("The holder was asked")
+    await expect(page.locator("#locks")).to_contain_text("bob asks", timeout=15_000)
+    await page.fill("#holder", "lic")
+    await expect(page.locator("#locks tr[data-row]")).to_have_count(1)
+    await page.fill("#holder", "bo")
+    await expect(page.locator("#locks")).to_contain_text("No lock of anybody whose name has bo")
 
 
 async def test_who_may_not_is_told_so_and_offered_nothing(site: Site, enter: Enter) -> None:

@@ -1,5 +1,5 @@
-// Warns a minute before an idle session ends, and signs out when it has ended.
-// The server writes a session's last use at most once a minute, so it may count from a minute earlier than we do.
+// Warns a minute before an idle session ends, then signs out; requests by timers are no use.
+// A use is noted once a minute: SLACK_S.
 const WARN_S = 60;
 const SLACK_S = 60;
 
@@ -13,7 +13,7 @@ export function watchIdle(send) {
     const stay = () => send("/web/stay").then((answer) => {
         if (answer.ok) { touch(); sheet.close(); }
     });
-    document.addEventListener("htmx:beforeRequest", touch);
+    document.addEventListener("htmx:beforeRequest", ({ detail }) => detail.requestConfig.triggeringEvent && touch());
     sheet.querySelector("[data-stay]").addEventListener("click", stay);
     sheet.addEventListener("cancel", (event) => { event.preventDefault(); stay(); });
     const watch = setInterval(() => {

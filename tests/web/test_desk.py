@@ -69,12 +69,12 @@ async def test_every_wrong_value_is_told_beside_its_field(bench: Bench, http: ht
     field, told = answer.headers["HX-Retarget"], dict(re.findall(r"\[data-error='(\w+)'\]\">(.*?)</div>", answer.text))
     told[re.sub(r"\W|data|error", "", field)] = answer.text.partition("<div")[0]
     assert {name: read(words) for name, words in told.items()} == {
-        "id": "Id is needed", "denyPeriod": "'-5' is not within 0..999999999",
+        "id": "id is needed", "denyPeriod": "'-5' is not within 0..999999999",
         "maxLatency": "'soon' is not a whole number",
     }  # fmt: skip
     assert await bench.pending() == []
     alone = await http.post(url(bench, "/add"), data={**form, "v:denyPeriod": "5", "v:maxLatency": ""}, headers=HTMX)
-    assert (alone.headers["HX-Retarget"], read(alone.text)) == ('[data-error="id"]', "Id is needed")
+    assert (alone.headers["HX-Retarget"], read(alone.text)) == ('[data-error="id"]', "id is needed")
 
 
 async def test_a_rebase_is_offered_where_there_is_something_to_rebase_on(

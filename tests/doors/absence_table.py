@@ -33,7 +33,8 @@ ABSENT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "the published API has no such resource; ours are at v1.4": (
             *_UNPUBLISHED_LOCKS, *_HISTORY, "ApplyBatch", "CheckSync", "DeleteUser", "ExportNetworkFunctions",
             "FindDevices", "ImportNetworkFunctions", "ListAudit", "ListChangeSets", "ListUserGroups",
-            "LogoutEverywhere", "MoveChanges", "ProbeDevice", "ProbeHost", "ReadDeviceFacts", "RebaseChanges", "ShowSession",
+            "LogoutEverywhere", "MoveChanges", "ProbeDevice", "ProbeHost", "ReadDeviceFacts", "RebaseChanges",
+            "ShowSession",
         ),
         "accounts are made at the console or on a page": (*_ACCOUNTS, "ListUsers"),
     },
@@ -58,10 +59,9 @@ ABSENT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "ExportNetworkFunctions", "ImportNetworkFunctions", "ProbeDevice", "ProbeHost", "ReadDeviceFacts",
             "ShowDeviceGroup", "UnassignDevice",
         ),
-        "pages list versions and do not act on them yet": (
-            "BackUpDevice", "CompareVersions", "RestoreVersion", "ShowVersion",
-        ),
-        "pages stage one edit at a time, in the nameless change set": ("ApplyBatch", "ListChangeSets"),
+        "a backup is a matter of schedules and commands": ("BackUpDevice",),
+        "pages find devices by words": ("ListDevices",),
+        "pages stage one edit at a time, in the nameless change set": ("ApplyBatch",),
         "for good, and for all: at the console": ("DeleteUser", "VerifyLocks"),
     },
     "cli": {

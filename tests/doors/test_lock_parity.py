@@ -252,7 +252,7 @@ def in_the_way(view: LockView) -> Told:
     return Told("", "lock", view.row.holder_name, utc(view.row.since_us), view.row.reason)
 
 
-@pytest.mark.parametrize("deed", ["lock", "unlock", "load", "push"])
+@pytest.mark.parametrize("deed", ["lock", "unlock", "load"])
 def test_a_selection_on_a_page_is_refused_as_its_devices_are(street: Street, deed: str) -> None:
     (web,) = (door for door in street.doors if isinstance(door, Web))
     street.free(street.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opensdm.core.operations import AddDeviceGroup, LockDevice, MoveNetworkFunction
+from opensdm.core.operations import AddDeviceGroup, LockDevice, MoveNetworkFunction, PollDevice
 from tests.doors.conftest import Connect
 from tests.gatehouse import House
 
@@ -10,7 +10,8 @@ from tests.gatehouse import House
 async def test_devices_are_found_by_words_and_group(house: House, connect: Connect) -> None:
     west = (await house.do("alice", AddDeviceGroup(group_name="West", parent_full_name="Home"))).group
     for number, name in enumerate(("edge-b", "edge-a", "core-a"), start=1):
-        device_id = await house.enrol(name, f"192.0.2.{number}:443")
+        address = "127.0.0.1:9" if name == "core-a" else f"192.0.2.{number}:443"
+        device_id = await house.enrol(name, address)
         if name == "edge-b":
             await house.do("alice", MoveNetworkFunction(nf_id=device_id - 1, parent_full_name="Home/West"))
     rest = await connect("mona", "v1.4")
@@ -24,9 +25,13 @@ async def test_devices_are_found_by_words_and_group(house: House, connect: Conne
     assert await names("?words=EDGE") == ["edge-a", "edge-b"]
     assert await names("?words=edge%20192.0.2.2") == ["edge-a"]
     assert await names(f"?groupId=ID{west.group_id}") == ["edge-b"]
+    assert await names("?trouble=unreachable") == []
+    await house.gate.execute(house.system, PollDevice(device_id=device_id))
+    assert await names("?trouble=unreachable") == await names("?trouble=Unreachable&words=core") == ["core-a"]
+    assert await names("?trouble=drifted") == []
     page = (await rest.get("/inventory/search?words=edge&limitation=1&offset=2")).json()
     assert (page["pageInfo"]["total"], page["devices"][0]["name"]) == (2, "edge-b")
-    for bad in ("?words=" + "%20".join("abcdefghi"), "?words=" + "x" * 201, "?groupId=West"):
+    for bad in ("?words=" + "%20".join("abcdefghi"), "?words=" + "x" * 201, "?groupId=West", "?trouble=tired"):
         assert (await rest.get(f"/inventory/search{bad}")).status_code in (400, 404)
     assert (await (await connect("mona", "v1.3")).get("/inventory/search")).status_code == 404
 

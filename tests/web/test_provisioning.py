@@ -49,11 +49,15 @@ async def test_a_whole_session_on_a_virtual_sbc(bench: Bench, enter: Enter) -> N
     form = page.locator("#element-form")
     await form.get_by_label("description", exact=True).fill("towards the carrier")
     await form.get_by_label("denyPeriod").fill("-5")
+    latency = await form.get_by_label("maxLatency").input_value()
+    await form.get_by_label("maxLatency").fill("-1")
     await page.get_by_role("button", name="Stage changes").click()
     await expect(page.locator("[data-error=denyPeriod]")).to_contain_text("is not within 0..999999999")
-    await expect(form.get_by_label("denyPeriod")).to_be_focused()
+    await expect(page.locator("[data-error=maxLatency]")).to_contain_text("'-1' is not within")
+    await expect(form.locator("[aria-invalid=true]")).to_be_focused()
     await expect(form.get_by_label("description", exact=True)).to_have_value("towards the carrier")
     await sound_in_both_lights(page, "provisioning-element-error")
+    await form.get_by_label("maxLatency").fill(latency)
     await form.get_by_label("denyPeriod").fill("60")
     await form.get_by_label("qosEnable").check()
     await form.get_by_label("accessControlTrustLevel").select_option("high")
@@ -76,7 +80,7 @@ async def test_a_whole_session_on_a_virtual_sbc(bench: Bench, enter: Enter) -> N
     assert await core.locator("tbody tr").count() == 6
     await expect(page.locator(".change", has_text="realmConfig peering")).to_contain_text("created")
     await page.get_by_role("button", name="Preview").click()
-    await expect(page.locator("#preview")).to_contain_text("Nothing stands in its way")
+    await expect(page.locator("#preview")).to_contain_text("Nothing here stands in its way")
     await sound_in_both_lights(page, "provisioning-changes")
 
     bench.sbc.control({"job_delay_s": 8})  # so that the running push can be looked at at leisure

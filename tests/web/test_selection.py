@@ -37,6 +37,11 @@ async def test_a_selection_is_loaded_and_pushed_to(held_by_another: bool, tmp_pa
                 chosen = {"csrf": csrf, "device": [f"ID{device}" for device in ids]}
                 loaded = await http.post("/web/selection", data={**chosen, "kind": "load"})
                 assert "2 devices loaded" in loaded.text, loaded.text
+                redrawn = loaded.text.partition('hx-swap-oob="innerHTML"')[2]
+                assert redrawn.count(" checked>") == redrawn.count(">in sync<") == 2
+                idle = (await http.post("/web/selection", data={**chosen, "kind": "push"})).text
+                assert "0 devices being pushed to, 2 with nothing to push" in idle, idle
+                assert idle.count("you have nothing staged there") == 2
                 for device in ids:
                     await house.do("alice", AddElement(device_id=device, element=Element("realmConfig", {"id": "new"})))
                 if held_by_another:
@@ -47,12 +52,17 @@ async def test_a_selection_is_loaded_and_pushed_to(held_by_another: bool, tmp_pa
                 assert ("night work" in pushed.text) == held_by_another
                 tasks = re.findall(r"/web/devices/ID\d+/provisioning/tasks/([\w-]+)", pushed.text)
                 assert len(tasks) == len(ids) - held_by_another
+                assert "every 1s" in pushed.text
 
                 async def over() -> bool:
                     listed = (await house.do("alice", ListTasks())).items
                     return {task.state.value for task in listed if task.task_id in tasks} == {"SUCCESS"}
 
                 await soon(over, "the pushes end")
+                asked = {"task": tasks, "q": "edge", "device": chosen["device"]}
+                ended = (await http.get("/web/selection/tasks", params=asked)).text
+                assert ended.count("push succeeded") == len(tasks) and "every 1s" not in ended
+                assert ended.count(" checked>") == 2 and 'value="edge"' in ended
                 wrong = await http.post("/web/selection", data={**chosen, "kind": "reboot"})
                 assert wrong.status_code == 400 and "lock, unlock, load, push" in wrong.text
         finally:

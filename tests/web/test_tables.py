@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from opensdm.core.identity import Area, Level
-from opensdm.core.operations import LockDevice, UnlockDevice
+from opensdm.core.operations import AddUser, LockDevice, UnlockDevice
 from opensdm.doors.web import assets, audit
 from tests.gatehouse import store_right
 from tests.web.conftest import Enter
@@ -74,6 +74,32 @@ async def test_rights_are_those_that_are_stored(site: Site, enter: Enter) -> Non
     await expect(push).to_have_text(["└ push", "full", "full", "full", "view full, held back by configuration"])
     await expect(rows.filter(has_text="audit").locator("td").nth(3)).to_have_text("view")
     await sound_in_both_lights(page, "users-rights")
+
+
+async def test_long_names_and_the_last_row_keep_their_buttons_whole(site: Site, enter: Enter) -> None:
+    adding = AddUser(user_name="a" * 50, group="monitors", password="long-enough-1")
+    await site.house.gate.execute(site.house.local, adding)
+    page = await enter("admin", "/web/users")
+    await page.set_viewport_size({"width": 1280, "height": 768})
+    await page.locator("details.inline summary").last.click()
+    await page.get_by_role("button", name="Set").click(trial=True, timeout=2000)
+    table = page.locator("#users table")
+    within = await table.evaluate("table => table.scrollWidth <= table.closest('.card').clientWidth")
+    assert within, "the table is wider than its card"
+
+
+async def test_a_list_of_locks_is_true_without_a_reload(site: Site, enter: Enter) -> None:
+    """Somebody takes a lock, and is asked for it from its row; a holder is found by the letters typed so far."""
+    page = await enter("bob", "/web/locks")
+    await expect(page.locator("#locks")).to_contain_text("No device is locked")
+    await site.house.do("alice", LockDevice(device_id=site.ids["lab-a"]))
+    await page.get_by_role("button", name="Ask alice to release lab-a").click(timeout=15_000)
+    await expect(page.locator("#refusal")).to_contain_text("The holder was asked")
+    await expect(page.locator("#locks")).to_contain_text("bob asks", timeout=15_000)
+    await page.fill("#holder", "lic")
+    await expect(page.locator("#locks tr[data-row]")).to_have_count(1)
+    await page.fill("#holder", "bo")
+    await expect(page.locator("#locks")).to_contain_text("No lock of anybody whose name has bo")
 
 
 async def test_who_may_not_is_told_so_and_offered_nothing(site: Site, enter: Enter) -> None:

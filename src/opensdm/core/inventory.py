@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from opensdm.core.errors import InvalidRequest
 
@@ -21,6 +22,13 @@ FUNCTION_FILTERS = frozenset(("id", "name", "groupType", "parentGroupId", "paren
 """The wire fields that lists can be filtered by: exact, or with `*`."""
 
 _GROUP_NAME = re.compile(r"[^\x00-\x1f/\\<>\"*?|]{1,100}")
+
+
+class Trouble(StrEnum):
+    """What is wrong with a managed device: it was asked and did not answer, or holds what we did not put there."""
+
+    UNREACHABLE = "unreachable"
+    DRIFTED = "drifted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opensdm.core.identity import Area, Level
+from opensdm.core.inventory import Trouble
 from opensdm.core.operation import Claim, Kind, Operation, Rule, Scope, observe
 
 
@@ -22,11 +23,13 @@ class ListDevices(Operation, rule=observe("device:inventory:listed", Area.INVENT
 @dataclass(frozen=True, kw_only=True)
 class FindDevices(Operation, rule=observe("device:inventory:searched", Area.INVENTORY)):
     """Devices by name, each with its lock. `words`, divided by blanks: every one is in a device's name, address,
-    platform, software version, serial number or network function. `beneath`: the id of a device group.
+    platform, software version, serial number or network function. `beneath`: the id of a device group. `trouble`: only
+    managed devices that have it.
     """
 
     words: str = ""
     beneath: int | None = None
+    trouble: Trouble | None = None
     offset: int = 0
     limit: int | None = None
 

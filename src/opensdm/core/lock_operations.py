@@ -118,7 +118,7 @@ class CheckLock(Operation, rule=observe("device:lock:checked", Area.INVENTORY, S
 
 @dataclass(frozen=True, kw_only=True)
 class ListLocks(Operation, rule=observe("device:lock:listed", Area.INVENTORY)):
-    """Held locks, oldest first. `holder`: user name. `stale`: holder idle, logged out or disabled.
+    """Held locks, oldest first. `holder`: user name, or with `*`. `stale`: holder idle, logged out or disabled.
 
     `waiting`: instead, devices that a lock request waits for, held or free, by id.
     """

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from opensdm.core.audit import AuditEntry
 from opensdm.core.element import Element, Schema
 from opensdm.core.identity import Area, Level, User, UserGroup
-from opensdm.core.inventory import Credentials, Device, DeviceGroup, NetworkFunction
+from opensdm.core.inventory import Credentials, Device, DeviceGroup, NetworkFunction, Trouble
 from opensdm.core.lock import LockEvent, LockRow, PendingRow
 from opensdm.core.staging import ChangeSet, Configuration, PendingChange
 from opensdm.core.task import Progress, Task, TaskState
@@ -158,7 +158,9 @@ class InventoryStore(Protocol):
     async def devices(
         self, filters: Mapping[str, str], page: Page, *, managed: bool = False
     ) -> tuple[list[Device], int]: ...
-    async def found(self, words: Sequence[str], beneath: int | None, page: Page) -> tuple[list[Device], int]:
+    async def found(
+        self, words: Sequence[str], beneath: int | None, page: Page, trouble: Trouble | None = None
+    ) -> tuple[list[Device], int]:
         """Devices by name, of a group and what is beneath it, that have every one of these words in what is shown."""
 
     async def device(self, device_id: int) -> Device: ...

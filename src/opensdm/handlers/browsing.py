@@ -18,7 +18,7 @@ async def find_devices(operation: FindDevices, work: Work) -> Listing[DeviceFoun
     page, user_id = Page(operation.offset, operation.limit), work.session.user_id
 
     async def query(tx: Transaction) -> tuple[tuple[DeviceFound, ...], int]:
-        devices, total = await tx.inventory.found(words, operation.beneath, page)
+        devices, total = await tx.inventory.found(words, operation.beneath, page, operation.trouble)
         locks = {view.row.device_id: view for view in await tx.locks.locks_on([d.device_id for d in devices])}
         shown = await all_shown(tx, devices, user_id)
         return tuple(DeviceFound(each, locks[each.device.device_id]) for each in shown), total

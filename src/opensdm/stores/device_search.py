@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, text
 
-from opensdm.stores.tables import device, device_group
+from opensdm.core.inventory import Trouble
+from opensdm.stores.tables import device, device_drift, device_group
 
 _C = device.c
 _SHOWN = func.lower(
@@ -27,12 +28,20 @@ BENEATH = text(
 """A group and all beneath it."""
 
 
-def narrowed(words: Sequence[str], beneath: int | None) -> Select[Any]:
+_TROUBLES = {
+    Trouble.UNREACHABLE: (_C.assigned == 1, _C.reachable == 0, _C.polled_us.is_not(None)),
+    Trouble.DRIFTED: (_C.assigned == 1, _C.device_id.in_(select(device_drift.c.device_id))),
+}
+
+
+def narrowed(words: Sequence[str], beneath: int | None, trouble: Trouble | None = None) -> Select[Any]:
     """The ids of devices that have every word somewhere, of a group and of what is beneath it, or of all.
 
-    All that is asked of a device is in the index `device_by_name`, so that its rows, which are wide, stay unread.
+    All that words ask of a device is in the index `device_by_name`, so that its rows, which are wide, stay unread.
     """
     query = select(_C.device_id).where(*(_somewhere(word) for word in words))
+    if trouble is not None:
+        query = query.where(*_TROUBLES[trouble])
     if beneath is not None:
         groups = BENEATH.bindparams(bindparam("group_id", beneath)).subquery()
         query = query.where(_C.group_id.in_(select(groups.c.group_id)))

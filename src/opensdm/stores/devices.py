@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, insert, or_, sele
 
 from opensdm.core.enrolment import endpoint, is_loopback
 from opensdm.core.errors import AlreadyExists, InvalidRequest, NotFound
-from opensdm.core.inventory import MASKED, Credentials, Device, wire_id
+from opensdm.core.inventory import MASKED, Credentials, Device, Trouble, wire_id
 from opensdm.core.ports import Activity, DeviceFacts, NewDevice, Page
 from opensdm.stores.device_search import BENEATH, BY_NAME, narrowed
 from opensdm.stores.groups import full_names, wire_ids
@@ -93,9 +93,12 @@ class Devices(Repository):
         rows = await self._connection.execute(paged(query.order_by(device.c.device_id), page))
         return [_device(row) for row in rows], total
 
-    async def found(self, words: Sequence[str], beneath: int | None, page: Page) -> tuple[list[Device], int]:
+    async def found(
+        self, words: Sequence[str], beneath: int | None, page: Page, trouble: Trouble | None = None
+    ) -> tuple[list[Device], int]:
         """Which devices is asked of narrow rows first, and only what is shown of the page is read as a whole."""
-        ids, total = await self._numbered(narrowed(words, beneath).order_by(*BY_NAME), page, at_once=bool(words))
+        wanted = narrowed(words, beneath, trouble).order_by(*BY_NAME)
+        ids, total = await self._numbered(wanted, page, at_once=bool(words))
         found: list[Device] = []
         for part in parts(ids):
             shown = _DEVICES.where(device.c.device_id.in_(part)).order_by(*BY_NAME)

@@ -41,7 +41,7 @@ _HELD = {
     False: f"v.holder_id IS NOT NULL AND NOT {_STALE}",
 }
 _ONE = text(f"{_VIEWS} WHERE v.device_id = :device_id")
-_BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR lower(v.holder_name) = :holder)"
+_BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR lower(v.holder_name) LIKE CAST(:holder AS text) ESCAPE '!')"
 _SEVERAL = text(f"{_VIEWS} WHERE v.device_id IN :devices ORDER BY v.device_id").bindparams(
     bindparam("devices", expanding=True)
 )
@@ -152,9 +152,9 @@ class SqlLocks(Repository):
         return (await self._views([row]))[0]
 
     async def locks(self, *, holder: str | None, stale: bool | None, page: Page) -> tuple[list[LockView], int]:
-        """Held locks, oldest first. `holder` is a user name, without case."""
+        """Held locks, oldest first. `holder` is a user name, without case, `*` standing for any run of characters."""
         values = self._values(
-            holder=None if holder is None else holder.casefold(),
+            holder=None if holder is None else _like(holder),
             idle_since_us=self._now_us - STALE_IDLE_S * SECOND_US,
         )
         if stale is None:
@@ -250,6 +250,11 @@ class SqlLocks(Repository):
             for row in await self._connection.execute(statement, self._values(devices=part)):
                 found.setdefault(row.device_id, []).append(made(row))
         return {device_id: tuple(each) for device_id, each in found.items()}
+
+
+def _like(pattern: str) -> str:
+    escaped = pattern.casefold().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return escaped.replace("*", "%")
 
 
 def lock_row(row: Any) -> LockRow:

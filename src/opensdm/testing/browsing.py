@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+from opensdm.core.inventory import Trouble
 from opensdm.core.lock import Admit, TakeLock, Waiting
-from opensdm.core.ports import DeviceFacts, NewDevice, Page
+from opensdm.core.ports import DeviceFacts, NewDevice, Page, Transaction
+from opensdm.core.versions import Drift
 from opensdm.testing.store import SECOND_US, OpenStore, actor
 
 
@@ -13,9 +15,14 @@ class BrowsingContract:
     """Finding devices, and seeing who holds what."""
 
     async def _found(
-        self, store: OpenStore, *words: str, beneath: int | None = None, page: Page | None = None
+        self,
+        store: OpenStore,
+        *words: str,
+        beneath: int | None = None,
+        page: Page | None = None,
+        trouble: Trouble | None = None,
     ) -> tuple[list[str], int]:
-        devices, total = await store.read(lambda tx: tx.inventory.found(words, beneath, page or Page()))
+        devices, total = await store.read(lambda tx: tx.inventory.found(words, beneath, page or Page(), trouble))
         return [device.device_name for device in devices], total
 
     async def test_devices_are_found_by_every_word_wherever_it_stands(self, store: OpenStore) -> None:
@@ -61,6 +68,24 @@ class BrowsingContract:
         assert await self._found(store, beneath=west.group_id) == (["edge-b", "edge-c"], 2)
         assert await self._found(store, "edge-c", beneath=west.group_id) == (["edge-c"], 1)
         assert await self._found(store, beneath=99) == ([], 0)
+
+    async def test_devices_in_trouble_are_managed_ones_that_were_seen_to_be(self, store: OpenStore) -> None:
+        """Never asked is no trouble, and what is not managed is nobody's."""
+        ids = [(await store.add_device(f"edge-{n}", f"192.0.2.{n}")).device_id for n in (1, 2, 3, 4)]
+        drift = Drift(1_700_000_000 * SECOND_US, 1, (("realm", ("core",)),))
+
+        async def trouble(tx: Transaction) -> None:
+            for device_id in ids[:3]:
+                await tx.inventory.set_assigned(device_id, True)
+            for device_id in ids[1:]:
+                await tx.inventory.set_polled(device_id, reachable=device_id == ids[2], facts=None, error="silent")
+            for device_id in ids[2:]:
+                await tx.configurations.set_drift(device_id, drift)
+
+        await store.write(trouble)
+        assert await self._found(store, trouble=Trouble.UNREACHABLE) == (["edge-2"], 1)
+        assert await self._found(store, trouble=Trouble.DRIFTED) == (["edge-3"], 1)
+        assert await self._found(store, "edge-3", trouble=Trouble.UNREACHABLE) == ([], 0)
 
     async def test_every_page_knows_the_whole(self, store: OpenStore) -> None:
         names = ["edge-a", "edge-b", "edge-c"]

@@ -90,6 +90,8 @@ class LockContract:
         assert await names(Page(1, 1)) == ("1", 3)
         assert await names(holder="ALICE") == ("12", 2)
         assert await names(holder="nobody") == ("", 0)
+        assert await names(holder="*LIC*") == await names(holder="a*e") == ("12", 2)
+        assert await names(holder="lic") == await names(holder="al_ce") == await names(holder="al%") == ("", 0)
         assert await names(stale=True) == ("3", 1), "bob was never logged in"
         assert await names(stale=False) == ("12", 2)
         assert await names(stale=True, holder="alice") == ("", 0)

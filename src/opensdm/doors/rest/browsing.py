@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opensdm.core.errors import InvalidRequest
+from opensdm.core.inventory import Trouble
 from opensdm.core.operations import FindDevices, ShowLocks
 from opensdm.core.ports import LockView
 from opensdm.core.results import DeviceFound, Listing
@@ -18,12 +19,20 @@ async def find_devices(call: Call) -> Reply:
     operation = FindDevices(
         words=call.query.get("words", ""),
         beneath=None if group is None else number_of(group.strip(), "group_id"),
+        trouble=_trouble(call.query.get("trouble")),
         offset=asked.offset,
         limit=asked.limit,
     )
     found: Listing[DeviceFound] = await call.execute(operation)
     wire = (replies.device(each.shown) for each in found.items)
     return listed(resources.DEVICES, "devices", wire, asked, found.total)
+
+
+def _trouble(text: str | None) -> Trouble | None:
+    try:
+        return None if text is None else Trouble(text.strip().lower())
+    except ValueError:
+        raise InvalidRequest(f"trouble: expected one of {', '.join(Trouble)}", field="trouble") from None
 
 
 async def show_locks(call: Call) -> Reply:
@@ -36,7 +45,8 @@ async def show_locks(call: Call) -> Reply:
     return listed(extensions.DEVICE_LOCKS, "deviceLocks", map(replies.device_lock, found.items), asked, found.total)
 
 
+_SEARCHED = PAGING | {"words", "groupId", "trouble"}
 ENDPOINTS = (
-    Endpoint("GET", "/inventory/search", find_devices, query=PAGING | {"words", "groupId"}, since=OWN_VERSION),
+    Endpoint("GET", "/inventory/search", find_devices, query=_SEARCHED, since=OWN_VERSION),
     Endpoint("GET", "/inventory/locks/several", show_locks, query=frozenset({"deviceIds"}), since=OWN_VERSION),
 )

@@ -13,7 +13,7 @@ import falcon
 import falcon.asgi
 import structlog
 
-from opensdm.core.errors import HouseRuleBroken, MalformedBody, NotFound, NotLoggedIn, SdmError
+from opensdm.core.errors import Forbidden, HouseRuleBroken, MalformedBody, NotFound, NotLoggedIn, SdmError
 from opensdm.core.operations import ShowSession
 from opensdm.core.results import SessionShown
 from opensdm.doors.errors import MethodNotAllowed, UnsupportedMedia, row
@@ -39,12 +39,13 @@ from opensdm.doors.web import (
     users,
     versions,
 )
-from opensdm.doors.web.refusals import Refusal, bug, refusal
+from opensdm.doors.web.refusals import Refusal, bug, told
 from opensdm.doors.web.rendering import render
-from opensdm.doors.web.routing import Call, Reply, Route
+from opensdm.doors.web.routing import Answer, Call, Reply, Route
 from opensdm.doors.web.safety import (
     CSRF_FIELD,
     CSRF_HEADER,
+    DONE_COOKIE,
     HEADERS,
     PATH,
     SESSION_COOKIE,
@@ -151,15 +152,14 @@ class _Door:
             if route is None:
                 there = ", ".join(methods)
                 raise MethodNotAllowed(f"{req.method} is not allowed here; allowed are {there}", allowed=[*methods])
-            call = await self._known(req, call, route)
-            self._write(resp, await route.answer(call), call)
+            call, answer = await self._known(req, call, route)
+            self._write(resp, await answer(call), call)
         except SdmError as error:
-            self._refuse(resp, error, call)
+            await self._refuse(resp, error, call)
         except Exception as error:
             tell = log.critical if isinstance(error, HouseRuleBroken) else log.error
             tell("request failed", request_id=call.caller.request_id, path=req.path, exc_info=error)
-            told = bug(call.caller.request_id)
-            self._show_refusal(resp, told, HTTPStatus.INTERNAL_SERVER_ERROR, call)
+            self._show_refusal(resp, bug(call.caller.request_id), HTTPStatus.INTERNAL_SERVER_ERROR, call)
 
     async def nowhere(self, req: falcon.asgi.Request, resp: falcon.asgi.Response | None, **_: Any) -> None:
         """A page that is not there: told to those who are signed in, others sign in first."""
@@ -187,24 +187,33 @@ class _Door:
             secure=self._secure(req),
             last_event_id=req.get_header("Last-Event-ID"),
             visitor=cookies.get(VISITOR_COOKIE),
+            done=cookies.get(DONE_COOKIE, ""),
             theme=theme if theme in THEMES else "auto",
         )
 
-    async def _known(self, req: falcon.asgi.Request, call: Call, route: Route) -> Call:
-        """The request with its form and its sender. Nothing has been done yet when this raises."""
+    async def _known(self, req: falcon.asgi.Request, call: Call, route: Route) -> tuple[Call, Answer]:
+        """The request with its form and its sender, and what answers it. Nothing has been done yet when this raises."""
         changes: dict[str, Any] = {}
+        answer = route.answer
         if route.passive:
             call = call.passive()
         if not route.anyone:
+            if call.caller.token is None:
+                # Whoever comes for the first time is led to sign in, which is no refusal to keep on record.
+                raise NotLoggedIn("no session: sign in first")
             shown: SessionShown = await call.execute(ShowSession())
             changes |= {"known": shown.session, "locks": shown.locks}
         if route.method == "POST":
             check_site(req)
-            form = await self._form(req)
+            changes["form"] = form = await self._form(req)
             tied_to = call.visitor if route.anyone else call.caller.token
-            check_csrf(req.get_header(CSRF_HEADER) or (form.get(CSRF_FIELD) or (None,))[0], tied_to)
-            changes["form"] = form
-        return replace(call, **changes)
+            try:
+                check_csrf(req.get_header(CSRF_HEADER) or (form.get(CSRF_FIELD) or (None,))[0], tied_to)
+            except Forbidden:
+                if route.out_of_date is None:
+                    raise
+                answer = route.out_of_date
+        return replace(call, **changes), answer
 
     async def _form(self, req: falcon.asgi.Request) -> Mapping[str, Sequence[str]]:
         check_coding(req)
@@ -245,31 +254,31 @@ class _Door:
 
     # ---------------------------------------------------------------------------------- failures
 
-    def _refuse(self, resp: falcon.asgi.Response, error: SdmError, call: Call) -> None:
+    async def _refuse(self, resp: falcon.asgi.Response, error: SdmError, call: Call) -> None:
         status = row(type(error)).status(exact=True)
-        told = refusal(error, call, call.caller.request_id)
         if isinstance(error, NotLoggedIn) and call.method in ("GET", "HEAD"):
             back = call.url if not call.fragment else ""
             resp.status = HTTPStatus.SEE_OTHER
             _send_to(resp, f"{PATH}/sign-in?next={quote(back, safe='')}" if back else f"{PATH}/sign-in", call)
             return
-        if told.retry_after_s is not None:
-            resp.set_header("Retry-After", str(told.retry_after_s))
+        shown = await told(error, call)
+        if shown.retry_after_s is not None:
+            resp.set_header("Retry-After", str(shown.retry_after_s))
         if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
             # What is left of the body is not read; the connection cannot be used again.
             resp.set_header("Connection", "close")
-        self._show_refusal(resp, told, status, call)
+        self._show_refusal(resp, shown, status, call)
 
-    def _show_refusal(self, resp: falcon.asgi.Response, told: Refusal, status: HTTPStatus, call: Call) -> None:
+    def _show_refusal(self, resp: falcon.asgi.Response, shown: Refusal, status: HTTPStatus, call: Call) -> None:
         """Into the page that is there, so that nothing typed is lost; as a page of its own where there is none."""
         resp.status = status
         if call.fragment:
             resp.set_header("HX-Retarget", "#refusal")
             resp.set_header("HX-Reswap", "innerHTML show:window:top")
             resp.set_header("HX-Push-Url", "false")
-            self._draw(resp, "refusal.html", {"refusal": told}, call)
+            self._draw(resp, "refusal.html", {"refusal": shown}, call)
         else:
-            self._draw(resp, "error.html", {"refusal": told, "status": status}, call)
+            self._draw(resp, "error.html", {"refusal": shown, "status": status}, call)
 
 
 async def _not_there(call: Call) -> Reply:

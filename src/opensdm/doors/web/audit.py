@@ -35,6 +35,8 @@ COLUMNS = (
     "requestId",
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WRITTEN = {"operation": "", "result": "_"}
+"""What stands for the blanks of a row's words."""
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
@@ -99,7 +101,8 @@ def _kept(call: Call) -> dict[str, str]:
 
 
 def _asked(call: Call) -> dict[str, Any]:
-    """The fields of the form as those of the operation; words without `*` are looked for anywhere."""
+    """The fields of the form as those of the operation; words without `*` are looked for anywhere, and what is read in
+    a row is found: `lock device` is `LockDevice`, `not logged in` is `NOT_LOGGED_IN`."""
     kept = _kept(call)
     filters = {name: _pattern(name, value) for name, value in kept.items() if name in AUDIT_FILTERS}
     return {
@@ -109,6 +112,7 @@ def _asked(call: Call) -> dict[str, Any]:
 
 
 def _pattern(name: str, value: str) -> str:
+    value = value.replace(" ", _WRITTEN.get(name, " "))
     whole = name == "requestId" or "*" in value or (name == "device" and re.fullmatch(r"ID\d+", value))
     return value if whole else f"*{value}*"
 

@@ -6,7 +6,7 @@ from opensdm.core.errors import InvalidRequest, NotFound
 from opensdm.core.operations import DiscardChanges, MoveChanges, ShowPendingChanges
 from opensdm.core.results import ChangesShown
 from opensdm.doors.web.changes import sets_of, side_by_side
-from opensdm.doors.web.provisioning import base_of, desk, page
+from opensdm.doors.web.provisioning import base_of, desk, go_on, page
 from opensdm.doors.web.routing import Call, Reply, Route
 
 
@@ -28,20 +28,20 @@ async def set_aside(call: Call) -> Reply:
     if not name:
         raise InvalidRequest("into: give the changes a name, such as change-4711", field="into")
     await call.execute(MoveChanges(device_id=device_id, into=name))
-    return Reply.to(f"{base_of(device_id)}/changes/{name}?done=set-aside")
+    return go_on(call, f"{base_of(device_id)}/changes/{name}", "set-aside")
 
 
 async def stage_again(call: Call) -> Reply:
     """Beside what was staged meanwhile."""
     device_id = call.id("device")
     await call.execute(MoveChanges(device_id=device_id, change_set=call.path["set"]))
-    return Reply.to(f"{base_of(device_id)}/changes?done=staged-again")
+    return go_on(call, f"{base_of(device_id)}/changes", "staged-again")
 
 
 async def delete(call: Call) -> Reply:
     device_id = call.id("device")
     await call.execute(DiscardChanges(device_id=device_id, change_set=call.path["set"]))
-    return Reply.to(f"{base_of(device_id)}/changes?done=set-deleted")
+    return go_on(call, f"{base_of(device_id)}/changes", "set-deleted")
 
 
 _CHANGES = "/devices/{device}/provisioning/changes"

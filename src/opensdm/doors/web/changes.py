@@ -13,7 +13,7 @@ from opensdm.core.results import ChangesShown, PushPreview
 from opensdm.core.staging import ChangeSet, PendingChange
 from opensdm.core.validation import Key, describe_key, key_of
 from opensdm.doors.web.places import Place, place_of
-from opensdm.doors.web.provisioning import Desk, base_of, desk, page
+from opensdm.doors.web.provisioning import Desk, base_of, desk, go_on, page
 from opensdm.doors.web.routing import Call, Reply, Route
 
 
@@ -95,10 +95,10 @@ async def discard(call: Call) -> Reply:
     device_id = call.id("device")
     if call.sent("all") == "yes":
         await call.execute(DiscardChanges(device_id=device_id))
-        return Reply.to(f"{base_of(device_id)}/changes?done=discarded-all")
+        return go_on(call, f"{base_of(device_id)}/changes", "discarded-all")
     path, key = place_of(call.sent("at")).steps[0]
     await call.execute(DiscardChanges(device_id=device_id, element_path=path, key=key))
-    return Reply.to(f"{base_of(device_id)}/changes?done=discarded")
+    return go_on(call, f"{base_of(device_id)}/changes", "discarded")
 
 
 # ------------------------------------------------------------------------------------------- preview

@@ -12,7 +12,7 @@ from opensdm.core.rebase import Clash
 from opensdm.core.results import SyncReport
 from opensdm.core.validation import describe_key
 from opensdm.doors.errors import row as error_row
-from opensdm.doors.web.provisioning import base_of, desk, page
+from opensdm.doors.web.provisioning import base_of, desk, go_on, page
 from opensdm.doors.web.routing import Call, Reply, Route
 
 Where = tuple[str, tuple[str, ...], str | None]
@@ -67,7 +67,7 @@ async def rebase(call: Call) -> Reply:
             "comparison_report.html", error_row(type(error)).status(exact=True), base=base_of(device_id), report=None,
             rows=clashes, refused=error.message,
         )  # fmt: skip
-    return Reply.to(f"{base_of(device_id)}/changes?done=rebased")
+    return go_on(call, f"{base_of(device_id)}/changes", "rebased")
 
 
 def _prefer(text: str) -> Prefer:

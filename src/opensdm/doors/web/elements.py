@@ -17,11 +17,11 @@ from opensdm.core.operations import (
 )
 from opensdm.core.references import top_of
 from opensdm.core.results import TypeShown
-from opensdm.core.validation import key_of
+from opensdm.core.validation import key_of, validate_values
 from opensdm.doors.errors import row as error_row
 from opensdm.doors.web.controls import FIELD, changed_values, controls, drawn, given_values
 from opensdm.doors.web.places import Place, place_of
-from opensdm.doors.web.provisioning import Desk, Row, base_of, desk, page, telling
+from opensdm.doors.web.provisioning import Desk, Row, base_of, desk, go_on, page, telling
 from opensdm.doors.web.routing import Call, Reply, Route
 
 
@@ -93,9 +93,9 @@ async def add(call: Call) -> Reply:
         made: Element = await call.execute(AddElement(device_id=call.id("device"), element=new, parent=parent))
         key = key_of(at.schema, made)
         place = Place((key,)) if inside is None else inside.below(key)
-        return _to(at, place, "added")
+        return _to(call, at, place, "added")
 
-    return await _told_at_its_field(call, kind, stage)
+    return await _told_at_its_field(call, at, new, stage)
 
 
 async def update(call: Call) -> Reply:
@@ -112,9 +112,9 @@ async def update(call: Call) -> Reply:
 
     async def stage() -> Reply:
         await call.execute(UpdateElement(device_id=call.id("device"), element=edit, parent=place.parent(at.types)))
-        return _to(at, place, "updated")
+        return _to(call, at, place, "updated")
 
-    return await _told_at_its_field(call, kind, stage)
+    return await _told_at_its_field(call, at, edit, stage)
 
 
 async def delete(call: Call) -> Reply:
@@ -125,8 +125,8 @@ async def delete(call: Call) -> Reply:
         )
     )  # fmt: skip
     if place.above is not None:
-        return _to(at, place.above, "deleted")
-    return Reply.to(f"{at.base}?{urlencode({'type': place.path, 'done': 'deleted'})}")
+        return _to(call, at, place.above, "deleted")
+    return go_on(call, f"{at.base}?{urlencode({'type': place.path})}", "deleted")
 
 
 async def _unreadable(call: Call, edit: AddElement | UpdateElement) -> Reply:
@@ -136,8 +136,8 @@ async def _unreadable(call: Call, edit: AddElement | UpdateElement) -> Reply:
     return Reply.to(base_of(edit.device_id))
 
 
-def _to(at: Desk, place: Place, done: str) -> Reply:
-    return Reply.to(f"{at.base}/element?{place.query}&done={done}")
+def _to(call: Call, at: Desk, place: Place, done: str) -> Reply:
+    return go_on(call, f"{at.base}/element?{place.query}", done)
 
 
 def _unchanged(call: Call, at: Desk, place: Place) -> Reply:
@@ -146,21 +146,48 @@ def _unchanged(call: Call, at: Desk, place: Place) -> Reply:
     return Reply.to(f"{at.base}/element?{place.query}")
 
 
-async def _told_at_its_field(call: Call, kind: ElementType, stage: Callable[[], Awaitable[Reply]]) -> Reply:
-    """What is wrong with one value is said beside its field; the form stays as it is, with the secrets in it."""
+async def _told_at_its_field(call: Call, at: Desk, new: Element, stage: Callable[[], Awaitable[Reply]]) -> Reply:
+    """What is wrong with values is said beside their fields; the form stays as it is, with the secrets in it. The gate
+    names one; what it would say of the others is told with it."""
+    kind = at.types[new.path]
     try:
         return await stage()
     except InvalidRequest as error:
-        named = error.facts.get("attribute") or next(iter(error.facts.get("missing") or ()), None)
-        own = error.facts.get("elementTypePath") == kind.path and FIELD + str(named) in call.form
+        named = _field_of(error)
+        own = error.facts.get("elementTypePath") == kind.path and FIELD + named in call.form
         if not call.fragment or not own:
             raise
-        status, words = (
-            error_row(type(error)).status(exact=True),
-            error.message.removeprefix(f"{kind.path}: ").removeprefix(f"{named}: "),
-        )
+        wrong = {named: _plainly(error, kind, named)} | _others(kind, new, error, call)
         at_field = ("HX-Retarget", f'[data-error="{named}"]'), ("HX-Reswap", "innerHTML")
-        return Reply("field_error.html", {"words": words}, status, headers=at_field)
+        values = {"words": wrong.pop(named), "others": wrong}
+        return Reply("field_error.html", values, error_row(type(error)).status(exact=True), headers=at_field)
+
+
+def _field_of(error: InvalidRequest) -> str:
+    return str(error.facts.get("attribute") or next(iter(error.facts.get("missing") or ()), ""))
+
+
+def _plainly(error: InvalidRequest, kind: ElementType, named: str) -> str:
+    if error.facts.get("missing") or error.message.startswith(f"{kind.path} needs a value"):
+        return f"{named} is needed"
+    return error.message.removeprefix(f"{kind.path}: ").removeprefix(f"{named}: ")
+
+
+def _others(kind: ElementType, new: Element, error: InvalidRequest, call: Call) -> dict[str, str]:
+    """By the same rules as the gate's, which judges again when the form is sent anew. A form with `type` is of a new
+    element, and has all of it."""
+    found: dict[str, str] = {}
+    for attribute in kind.attributes:
+        given = new.attributes.get(attribute.name)
+        needed = attribute.key or (attribute.required and not attribute.default)
+        if given is None and needed and call.sent("type"):
+            found[attribute.name] = f"{attribute.name} is needed"
+        elif given is not None:
+            try:
+                validate_values(kind, {attribute.name: given})
+            except InvalidRequest as other:
+                found[attribute.name] = _plainly(other, kind, attribute.name)
+    return {name: words for name, words in found.items() if FIELD + name in call.form and name != _field_of(error)}
 
 
 _BASE = "/devices/{device}/provisioning"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
 from opensdm.core.errors import InvalidRequest, SdmError
 from opensdm.core.inventory import wire_id
@@ -12,6 +14,7 @@ from opensdm.core.lock import OverrideMode
 from opensdm.core.operations import (
     AskForLock,
     ConfirmDevice,
+    ListTasks,
     LoadConfiguration,
     LockDevice,
     Operation,
@@ -20,45 +23,60 @@ from opensdm.core.operations import (
     PushChanges,
     ShowLock,
     ShowLocks,
+    ShowPendingChanges,
     UnlockDevice,
 )
 from opensdm.core.ports import LockView
-from opensdm.core.results import Listing, OverrideReply, TaskStarted
-from opensdm.doors.web.refusals import Refusal, refusal
+from opensdm.core.results import ChangesShown, Listing, OverrideReply, TaskStarted
+from opensdm.core.task import Task, TaskState
+from opensdm.doors.web.devices import listed
+from opensdm.doors.web.refusals import Refusal, told
 from opensdm.doors.web.routing import Call, Reply, Route, id_number
 
 AT_ONCE = 16
 """Devices of one selection that are asked for at the same time; each is a request of its own."""
 MAX_SELECTED = 500
+LATER = 50
+"""Pushes that the same user may have begun since those of a selection."""
 MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one device of a selection. `task_id`: of work that goes on, with a page of its own."""
+    """What became of one device of a selection. `task_id`: of work that goes on, with a page of its own. `note`: why
+    there was nothing to do."""
 
     device_id: int
     refused: Refusal | None = None
     task_id: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What can be done to a selection: the operation for one device and its reason, and what is said of those done."""
+    """What can be done to a selection: the operation for one device and its reason, and what is said of those done.
+
+    `staged_only`: on devices on which its reader staged something. `redraws`: the list says something else afterwards.
+    """
 
     operation: Callable[[int, str | None], Operation]
     done: str
     state: str
+    staged_only: bool = False
+    redraws: bool = False
 
 
 DEEDS: Mapping[str, Deed] = {
     "lock": Deed(lambda device, reason: LockDevice(device_id=device, reason=reason, wait_s=0), "locked", "yours"),
     "unlock": Deed(lambda device, _: UnlockDevice(device_id=device), "unlocked", "free"),
-    "load": Deed(lambda device, _: LoadConfiguration(device_id=device), "loaded", "its configuration is here"),
+    "load": Deed(
+        lambda device, _: LoadConfiguration(device_id=device), "loaded", "its configuration is here", redraws=True
+    ),
     "push": Deed(
         lambda device, _: PushChanges(device_id=device, action=PushAction.SAVE_ACTIVATE, as_task=True),
         "being pushed to",
         "push began",
+        staged_only=True,
     ),
 }
 
@@ -138,9 +156,35 @@ async def act_on_selection(call: Call) -> Reply:
         raise InvalidRequest(f"choose from 1 to {MAX_SELECTED} devices", field="device")
     outcomes = await _each(call, deed, chosen, call.sent("reason") or None)
     found: Listing[LockView] = await call.execute(ShowLocks(device_ids=chosen))
-    views = {view.row.device_id: view for view in found.items}
-    done = sum(outcome.refused is None for outcome in outcomes)
-    return Reply.page("selection_results.html", deed=deed, outcomes=outcomes, views=views, done=done)
+    names = {view.row.device_id: view.row.device_name for view in found.items}
+    begun = [outcome.task_id for outcome in outcomes if outcome.task_id is not None]
+    values = await listed(call, call.form, frozenset(call.form.get("device", ()))) if deed.redraws else {}
+    return Reply.page(
+        "selection_results.html", deed=deed, outcomes=sorted(outcomes, key=_urgency), names=names,
+        **await _tasks(call, begun), **values,
+    )  # fmt: skip
+
+
+def _urgency(outcome: Outcome) -> int:
+    return 0 if outcome.refused else 1 if outcome.note else 2
+
+
+async def show_tasks(call: Call) -> Reply:
+    """How the pushes of a selection go on; once all are over, the list says what they changed."""
+    values = await _tasks(call, call.query.get("task", ())[:MAX_SELECTED])
+    over = all(task.state is not TaskState.RUNNING for task in values["tasks"])
+    listed_anew = await listed(call, call.query, frozenset(call.query.get("device", ()))) if over else {}
+    return Reply.page("selection_tasks.html", polled=True, **values, **listed_anew)
+
+
+async def _tasks(call: Call, ids: Sequence[str]) -> dict[str, Any]:
+    """Those pushes of the reader's; `asked`: how they are asked for again."""
+    found: Listing[Task] = Listing((), 0)
+    if ids:
+        mine = {"userName": call.session.user_name, "operation": PushChanges.__name__}
+        found = await call.execute(ListTasks(filters=mine, limit=len(ids) + LATER))
+    tasks = sorted((task for task in found.items if task.task_id in set(ids)), key=lambda task: task.device_name)
+    return {"tasks": tasks, "asked": urlencode([("task", each) for each in ids])}
 
 
 async def _each(call: Call, deed: Deed, chosen: Sequence[int], reason: str | None) -> list[Outcome]:
@@ -149,12 +193,19 @@ async def _each(call: Call, deed: Deed, chosen: Sequence[int], reason: str | Non
     async def one(device_id: int) -> Outcome:
         try:
             async with turns:
+                if deed.staged_only and not await _staged(call, device_id):
+                    return Outcome(device_id, note="you have nothing staged there")
                 reply = await call.execute(deed.operation(device_id, reason))
         except SdmError as error:
-            return Outcome(device_id, refusal(error, call, call.caller.request_id))
+            return Outcome(device_id, await told(error, call))
         return Outcome(device_id, task_id=reply.task_id if isinstance(reply, TaskStarted) else None)
 
     return await asyncio.gather(*(one(device_id) for device_id in chosen))
+
+
+async def _staged(call: Call, device_id: int) -> bool:
+    shown: ChangesShown = await call.execute(ShowPendingChanges(device_id=device_id))
+    return bool(shown.changes)
 
 
 _DEVICE = "/devices/{device}"
@@ -165,4 +216,5 @@ ROUTES = (
     Route("POST", _DEVICE + "/override", override),
     Route("POST", _DEVICE + "/confirm", confirm),
     Route("POST", "/selection", act_on_selection),
+    Route("GET", "/selection/tasks", show_tasks, passive=True),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,9 +24,12 @@ from opensdm.core.results import ChangesShown, DeviceShown, ElementsShown, Listi
 from opensdm.core.validation import key_of
 from opensdm.doors.web.places import Place
 from opensdm.doors.web.routing import Call, Reply, Route
+from opensdm.doors.web.safety import DONE_COOKIE, cookie
 
 PAGE = 50
 MOST_COLUMNS = 5
+SAID_S = 60
+"""How long a page that says what was done may be on its way."""
 DONE = {
     "loaded": "Our copy is what the device runs now. What you had staged is still there.",
     "added": "The new element is staged; the device gets it with your next push.",
@@ -99,8 +102,17 @@ def schema_of(shown: DeviceShown, tops: Iterable[ElementType]) -> Schema:
 
 
 def page(call: Call, template: str, at: Desk, **values: Any) -> Reply:
-    """A page with the desk around it, and what was just done in words."""
-    return Reply.page(template, desk=at, shown=at.shown, done=DONE.get(call.asked("done"), ""), **values)
+    """A page with the desk around it, and once, what was just done on this device in words."""
+    device, _, what = call.done.partition(".")
+    told = DONE.get(what, "") if device == wire_id(at.shown.device.device_id) else ""
+    reply = Reply.page(template, desk=at, shown=at.shown, done=told, **values)
+    return replace(reply, headers=(("Set-Cookie", cookie(DONE_COOKIE, None, secure=call.secure)),)) if told else reply
+
+
+def go_on(call: Call, location: str, what: str) -> Reply:
+    """To a page of the same device, which then says what was done."""
+    said = cookie(DONE_COOKIE, f"{call.path['device']}.{what}", secure=call.secure, lasting_s=SAID_S)
+    return Reply.to(location, ("Set-Cookie", said))
 
 
 # ------------------------------------------------------------------------------------------ elements
@@ -153,7 +165,7 @@ async def load(call: Call) -> Reply:
     """Waits until the device was read; what the reader staged stays."""
     device_id = call.id("device")
     await call.execute(LoadConfiguration(device_id=device_id))
-    return Reply.to(f"{base_of(device_id)}?done=loaded")
+    return go_on(call, base_of(device_id), "loaded")
 
 
 _BASE = "/devices/{device}/provisioning"

@@ -11,7 +11,7 @@ from opensdm.core.results import FAILED, NOT_APPLICABLE, SUCCEEDED, UNKNOWN, Tas
 from opensdm.core.task import Progress, TaskState
 from opensdm.core.validation import describe_key
 from opensdm.doors.web.changes import sent_action
-from opensdm.doors.web.provisioning import base_of, desk, page
+from opensdm.doors.web.provisioning import base_of, desk, go_on, page
 from opensdm.doors.web.routing import Call, Reply, Route
 
 FLAGS = {
@@ -71,7 +71,7 @@ async def show_progress(call: Call) -> Reply:
 async def cancel(call: Call) -> Reply:
     task_id = call.path["task"]
     await call.execute(CancelTask(task_id=task_id))
-    return Reply.to(f"{base_of(call.id('device'))}/tasks/{task_id}?done=cancelling")
+    return go_on(call, f"{base_of(call.id('device'))}/tasks/{task_id}", "cancelling")
 
 
 def _values(call: Call, told: TaskShown) -> dict[str, Any]:

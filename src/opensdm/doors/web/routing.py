@@ -55,6 +55,7 @@ class Call:
     """One request, read. `session` and `locks` (the caller's own) are None on pages for nobody in particular.
 
     `fragment`: htmx asks for a part of a page. `form` has every value of a field in the order they were sent.
+    `done`: what was just done, for the page that comes next to say.
     """
 
     gate: Gate
@@ -72,6 +73,7 @@ class Call:
     last_event_id: str | None = None
     visitor: str | None = None
     theme: str = "auto"
+    done: str = ""
     known: Session | None = None
     locks: tuple[LockView, ...] = ()
 
@@ -136,7 +138,8 @@ Answer = Callable[[Call], Awaitable[Reply]]
 class Route:
     """One page or fragment. `path` is below `/web`, with `{name}` fields. `anyone`: no session is needed.
 
-    `passive`: open pages ask for it by themselves. A POST is taken only with the token of the page it came from.
+    `passive`: open pages ask for it by themselves. A POST is taken only with the token of the page it came from;
+    `out_of_date` answers one without, where a refusal alone would not help.
     """
 
     method: str
@@ -144,3 +147,4 @@ class Route:
     answer: Answer
     anyone: bool = False
     passive: bool = False
+    out_of_date: Answer | None = None

@@ -10,6 +10,8 @@ from opensdm.core.errors import Forbidden
 from opensdm.doors.http import bounded_token
 
 SESSION_COOKIE, VISITOR_COOKIE, THEME_COOKIE = "opensdm", "opensdm-visitor", "opensdm-theme"
+DONE_COOKIE = "opensdm-done"
+"""What was just done, until the next page says so: an address would say it again whenever it is opened."""
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
 PATH = "/web"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from http import HTTPStatus
 
-from opensdm.core.errors import InvalidRequest, LoginFailed, SdmError, TooManyAttempts
+from opensdm.core.errors import InvalidRequest, LoginFailed, NotLoggedIn, SdmError, TooManyAttempts
 from opensdm.core.operations import Login, Logout, LogoutEverywhere, ShowSession
-from opensdm.core.results import LoggedIn
+from opensdm.core.results import LoggedIn, SessionShown
 from opensdm.doors.errors import row
 from opensdm.doors.web.refusals import refusal
 from opensdm.doors.web.routing import Call, Reply, Route
@@ -42,6 +44,18 @@ async def sign_in(call: Call) -> Reply:
         ("Set-Cookie", cookie(SESSION_COOKIE, made.token, secure=call.secure)),
         ("Set-Cookie", cookie(VISITOR_COOKIE, None, secure=call.secure)),
     )
+
+
+async def out_of_date(call: Call) -> Reply:
+    """The form is not of this visit, most often because another tab signed in since: then there is nothing to do."""
+    name = call.sent("user")
+    if call.caller.token is not None:
+        with contextlib.suppress(NotLoggedIn):
+            shown: SessionShown = await call.execute(ShowSession())
+            if shown.session.user_name.casefold() == name.casefold():
+                return Reply.to(_own_page(call.sent("next")))
+    notice = "This form was out of date. Nobody was signed in by it: please send it once more."
+    return replace(_form(call, user_name=name, notice=notice), status=HTTPStatus.FORBIDDEN)
 
 
 async def sign_out(call: Call) -> Reply:
@@ -88,7 +102,7 @@ def _own_page(path: str) -> str:
 
 ROUTES = (
     Route("GET", "/sign-in", show_sign_in, anyone=True),
-    Route("POST", "/sign-in", sign_in, anyone=True),
+    Route("POST", "/sign-in", sign_in, anyone=True, out_of_date=out_of_date),
     Route("POST", "/sign-out", sign_out),
     Route("POST", "/stay", stay),
     Route("POST", "/theme", set_theme),

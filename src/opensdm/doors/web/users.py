@@ -16,7 +16,7 @@ async def add_user(call: Call) -> Reply:
     """Passwords keep their blanks: nothing of them is trimmed."""
     adding = AddUser(user_name=call.sent("name"), group=call.sent("group"), password=_password(call))
     user: User = await call.execute(adding)
-    return await _shown(call, "user_list.html", done=f"{user.user_name} was added.")
+    return await _shown(call, "user_list.html", done=f"{user.user_name} was added.", added=True)
 
 
 async def disable(call: Call) -> Reply:
@@ -34,12 +34,12 @@ async def set_password(call: Call) -> Reply:
     return await _shown(call, "user_list.html", done=f"{user.user_name} has a new password.")
 
 
-async def _shown(call: Call, template: str, *, done: str) -> Reply:
+async def _shown(call: Call, template: str, *, done: str, added: bool = False) -> Reply:
     found: Listing[User] = await call.execute(ListUsers())
     if template != "users.html" and not call.fragment:
         return Reply.to("/web/users")
     groups: Listing[UserGroup] = await call.execute(ListUserGroups())
-    return Reply.page(template, users=found.items, groups=groups.items, areas=tuple(Area), done=done)
+    return Reply.page(template, users=found.items, groups=groups.items, areas=tuple(Area), done=done, added=added)
 
 
 def _password(call: Call) -> str:

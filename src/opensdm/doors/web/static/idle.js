@@ -1,5 +1,5 @@
-// Warns a minute before an idle session ends, and signs out when it has ended.
-// The server writes a session's last use at most once a minute, so it may count from a minute earlier than we do.
+// Warns a minute before an idle session ends, then signs out; requests by timers are no use.
+// A use is noted once a minute: SLACK_S.
 const WARN_S = 60;
 const SLACK_S = 60;
 const USED = "opensdm.used";  // when, for all pages of this browser: they share the session

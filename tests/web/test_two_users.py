@@ -89,10 +89,19 @@ async def test_work_that_runs_shows_in_the_padlock_until_it_ends(site: Site, ent
     await expect(face.locator(".padlock-uncertain")).to_be_visible()
 
 
-async def test_a_page_whose_server_is_gone_says_so(site: Site, enter: Enter) -> None:
+async def test_a_page_whose_server_is_gone_says_so_until_it_is_back(site: Site, enter: Enter) -> None:
     page = await enter("alice", "/web/devices", watch=False)
     await expect(page.locator("body")).to_have_attribute("data-live", "yes")
     await expect(page.locator("#offline")).to_be_hidden()
+    await site.close()
+    await expect(page.locator("#offline")).to_be_visible(timeout=WITHIN_MS)
+    await site.open()
+    await expect(page.locator("#offline")).to_be_hidden(timeout=WITHIN_MS)
+
+
+async def test_a_stream_that_is_refused_is_asked_for_again(site: Site, enter: Enter) -> None:
+    page = await enter("alice", "/web/devices", watch=False)
+    await expect(page.locator("body")).to_have_attribute("data-live", "yes")
     await page.route("**/web/events*", lambda route: route.abort())
     await page.fill("#filter", "lab")
     await expect(page.locator("#offline")).to_be_visible()

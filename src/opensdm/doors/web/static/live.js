@@ -39,9 +39,13 @@ function toast({ key, html }) {
 
 function connected(live) {
     document.body.dataset.live = live ? "yes" : "no";
-    clearTimeout(missing);
-    if (live) offline.hidden = true;
-    else missing = setTimeout(() => { offline.hidden = false; }, 2000);
+    // Each failed try is an error of its own: the clock runs from the first.
+    if (!live) missing ||= setTimeout(() => { offline.hidden = false; }, 2000);
+    else {
+        clearTimeout(missing);
+        missing = 0;
+        offline.hidden = true;
+    }
 }
 
 function devices() {

@@ -13,7 +13,10 @@ export function watchIdle(send) {
     const stay = () => send("/web/stay").then((answer) => {
         if (answer.ok) { touch(); sheet.close(); }
     });
-    document.addEventListener("htmx:beforeRequest", touch);
+    // What a page asks for by itself is no use of the session.
+    document.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig: { verb, triggeringEvent } } }) => {
+        if (verb !== "get" || triggeringEvent?.isTrusted) touch();
+    });
     sheet.querySelector("[data-stay]").addEventListener("click", stay);
     sheet.addEventListener("cancel", (event) => { event.preventDefault(); stay(); });
     const watch = setInterval(() => {

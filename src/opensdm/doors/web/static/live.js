@@ -25,7 +25,8 @@ function put(html) {
         htmx.process(copy);
         ownTimes(copy);
         if (focused) copy.querySelector("button")?.focus({ preventScroll: true });
-        if (changed) copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true }));
+        // `detail`: the lock is another one, and not only its holder idle for longer.
+        if (changed || old.dataset.idle !== copy.dataset.idle) copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true, detail: changed }));
     }
 }
 

@@ -116,5 +116,5 @@ async def test_an_idle_reader_is_warned_and_then_signed_out(site: Site, enter: E
     await page.clock.run_for(1_690_000)
     await expect(sheet).to_be_visible()
     await page.clock.run_for(60_000)
-    await page.wait_for_url(f"{site.url}/web/sign-in?why=idle")
+    await page.wait_for_url(f"{site.url}/web/sign-in?why=idle&next=%2Fweb%2Flocks")
     await expect(page.locator("main")).to_contain_text("signed out because nothing was done")

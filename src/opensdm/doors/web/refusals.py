@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opensdm.core.errors import DeviceBusy, DeviceLocked, LockChanged, LockLost, NotLockOwner, SdmError
+from opensdm.core.errors import DeviceBusy, DeviceLocked, LockChanged, LockLost, NotLockOwner, NotLoggedIn, SdmError
 from opensdm.core.identity import Area, Level
 from opensdm.core.inventory import wire_id
 from opensdm.core.lock import Blocker
@@ -62,7 +62,7 @@ def refusal(error: SdmError, call: Call | None, request_id: str) -> Refusal:
     """An expected failure, with what helps this reader."""
     return Refusal(
         _TITLES.get(error.code, "This was not done"), _sentence(error.message), error.code, request_id,
-        error.blockers, tuple(_steps(error, call)) if call is not None and call.known is not None else (),
+        error.blockers, tuple(_steps(error, call)) if call is not None else (),
         retry_after_s(error), isinstance(error, LockLost),
     )  # fmt: skip
 
@@ -79,6 +79,10 @@ def _sentence(message: str) -> str:
 
 
 def _steps(error: SdmError, call: Call) -> Iterable[Step]:
+    if isinstance(error, NotLoggedIn):
+        yield Step("Sign in", call.sign_in, "user")
+    if call.known is None:
+        return
     first = next((each for each in error.blockers if each.kind == "lock"), None)
     device_id = first.device_id if first is not None else _device_of(error)
     if device_id is None:

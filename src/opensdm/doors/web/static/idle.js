@@ -25,6 +25,7 @@ export function watchIdle(send) {
             clearInterval(watch);
             const form = document.querySelector("#sign-out").form;
             form.elements.why.value = "idle";
+            form.elements.next.value = location.pathname + location.search;
             form.submit();
         } else if (left <= Math.min(WARN_S, end / 2)) {
             sheet.querySelector("[data-seconds]").textContent = left;

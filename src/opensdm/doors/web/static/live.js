@@ -65,11 +65,17 @@ function follow() {
     source.addEventListener("error", (event) => {
         connected(false);
         // The server says why it ends a stream; one that broke off opens by itself again, or is asked for in a while.
-        if (event.data && JSON.parse(event.data).code === "NOT_LOGGED_IN") {
-            stop();
-            location.assign("/web/sign-in?why=idle");
-        } else if (event.target.readyState === EventSource.CLOSED) setTimeout(soon, 5000);
+        if (event.data && JSON.parse(event.data).code === "NOT_LOGGED_IN") over();
+        else if (event.target.readyState === EventSource.CLOSED) setTimeout(soon, 5000);
     });
+}
+
+// The session is over. Where something was typed the page stays, and says so as it would if that were sent.
+function over() {
+    stop();
+    const fields = [...document.querySelectorAll("main :is(input:not([type=hidden], [type=checkbox], [type=radio]), textarea):not([role=search] *)")];
+    if (fields.some((field) => field.value !== field.defaultValue)) htmx.ajax("POST", "/web/stay", "#refusal");
+    else location.assign(`/web/sign-in?${new URLSearchParams({ why: "over", next: location.pathname + location.search })}`);
 }
 
 function soon() {
@@ -91,4 +97,7 @@ toasts.addEventListener("click", (event) => {
 document.addEventListener("visibilitychange", () => (document.hidden ? stop() : follow()));
 addEventListener("pagehide", stop);
 document.addEventListener("htmx:afterSettle", soon);
+document.addEventListener("htmx:afterRequest", ({ detail: { xhr, requestConfig: { verb } } }) => {
+    if (verb === "get" && xhr.status === 401) over();
+});
 follow();

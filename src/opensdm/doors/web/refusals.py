@@ -55,13 +55,16 @@ _TITLES = {
     "UNAVAILABLE": "The database does not answer",
     INTERNAL_ERROR: "The server failed",
 }
+_WORDS = {"NOT_LOGGED_IN": "Your session is over. Copy what you typed before you sign in again."}
+"""What is said on a page instead of what the gate says to a program."""
 _HELD = (DeviceLocked, NotLockOwner, LockChanged)
 
 
 def refusal(error: SdmError, call: Call | None, request_id: str) -> Refusal:
     """An expected failure, with what helps this reader."""
+    words = _sentence(_WORDS.get(error.code, error.message))
     return Refusal(
-        _TITLES.get(error.code, "This was not done"), _sentence(error.message), error.code, request_id,
+        _TITLES.get(error.code, "This was not done"), words, error.code, request_id,
         error.blockers, tuple(_steps(error, call)) if call is not None else (),
         retry_after_s(error), isinstance(error, LockLost),
     )  # fmt: skip

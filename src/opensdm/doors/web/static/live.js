@@ -1,5 +1,5 @@
 // Padlocks and toasts of an open page, kept true by server-sent events. The server draws; this puts it in its place.
-import { ownTimes } from "./page.js";
+import { answers, ownTimes } from "./page.js";
 
 const toasts = document.querySelector("#toasts");
 const offline = document.querySelector("#offline");
@@ -46,6 +46,7 @@ function connected(live) {
         clearTimeout(missing);
         missing = 0;
         offline.hidden = true;
+        answers();
     }
 }
 

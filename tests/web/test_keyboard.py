@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from opensdm.core.operations import ShowLock
+from opensdm.core.operations import LockDevice, ShowLock
 from tests.gatehouse import PASSWORD
 from tests.web.conftest import Enter
 from tests.web.site import Site
@@ -37,6 +37,30 @@ async def test_a_device_is_found_locked_and_opened_by_keys(site: Site, enter: En
     await page.keyboard.press("g")
     await page.keyboard.press("l")
     await page.wait_for_url(f"{site.url}/web/locks")
+
+
+def posts(page: Page) -> list[str]:
+    """Where the page sends something from now on."""
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    return sent
+
+
+async def test_l_without_a_row_in_hand_means_the_page_s_own_padlock_or_nothing(site: Site, enter: Enter) -> None:
+    """On Home it would end a lock, on Devices take one: of whatever device comes first."""
+    mine, edge = site.ids["core-sbc-01"], site.ids["lab-a"]
+    await site.house.do("alice", LockDevice(device_id=mine))
+    for path in ("/web", "/web/devices"):
+        page = await enter("alice", path)
+        await expect(page.locator("body")).to_have_attribute("data-live", "yes")
+        sent = posts(page)
+        await page.keyboard.press("l")
+        await page.keyboard.press("j")
+        await expect(page.locator("[data-row].at")).to_have_count(1)
+        assert sent == []
+    await page.goto(f"{site.url}/web/devices/ID{edge}")
+    await page.keyboard.press("l")
+    await expect(page.locator(f"#padlock-ID{edge}")).to_have_attribute("data-state", "mine")
 
 
 async def test_a_reader_signs_in_by_the_form(site: Site, enter: Enter) -> None:
@@ -93,7 +117,7 @@ async def test_an_idle_reader_is_warned_and_then_signed_out(site: Site, enter: E
     await page.clock.run_for(1_690_000)
     await expect(sheet).to_be_visible()
     await page.clock.run_for(60_000)
-    await page.wait_for_url(f"{site.url}/web/sign-in?why=idle")
+    await page.wait_for_url(f"{site.url}/web/sign-in?why=idle&next=%2Fweb%2Flocks")
     await expect(page.locator("main")).to_contain_text("signed out because nothing was done")
 
 
@@ -109,8 +133,8 @@ async def test_use_puts_the_warning_off_and_what_a_page_does_by_itself_does_not(
     await page.goto(f"{site.url}/web/devices/ID{site.ids['lab-a']}")
     sheet = page.locator("#idle")
     await at(page, 1000)
-    async with page.expect_response("**/lock-panel"):
-        await page.locator("#lock-panel").dispatch_event("opensdm:refresh")
+    async with page.expect_response("**/lock-history"):
+        await page.locator("#lock-history").dispatch_event("opensdm:refresh")
     await at(page, 670)
     await expect(sheet).to_be_hidden()
     await at(page, 20)

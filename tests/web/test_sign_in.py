@@ -162,8 +162,18 @@ async def test_a_session_that_ended_is_told_where_the_form_was(house: House, htt
     answer = await http.post("/web/stay", data={"csrf": token}, headers={"HX-Request": "true"})
     assert (answer.status_code, answer.headers["HX-Retarget"]) == (401, "#refusal")
     assert "You are not signed in" in answer.text
-    part = await http.get("/web/devices", headers={"HX-Request": "true"})
-    assert (part.status_code, part.headers["HX-Redirect"]) == (204, "/web/sign-in")
+    here = {"HX-Request": "true", "HX-Current-URL": f"{HTTPS}/web/devices?q=edge"}
+    back = "/web/sign-in?next=%2Fweb%2Fdevices%3Fq%3Dedge"
+    part = await http.get("/web/devices?q=edge-0", headers=here)
+    assert (part.status_code, part.headers["HX-Redirect"]) == (204, back)
+    passive = await http.get("/web/devices/ID7/lock-history", headers=here)
+    assert (passive.status_code, passive.headers["HX-Retarget"]) == (401, "#refusal")
+    assert f'href="{back}"' in passive.text
+    stream = await http.get("/web/events", headers={"Accept": "text/event-stream"})
+    assert (stream.status_code, "NOT_LOGGED_IN" in stream.text) == (200, True), stream.text
+    for wrong in ("http://[", "nothing", ""):
+        part = await http.get("/web/devices", headers={"HX-Request": "true", "HX-Current-URL": wrong})
+        assert part.headers["HX-Redirect"] == ("/web/sign-in?next=nothing" if wrong == "nothing" else "/web/sign-in")
 
 
 async def test_what_cannot_be_read_is_told(http: httpx2.AsyncClient) -> None:

@@ -34,13 +34,19 @@ def padlock(page: Page, device_id: int) -> str:
     return f"#padlock-ID{device_id}"
 
 
+async def late(page: Page) -> None:
+    """The panel of this page is not drawn anew: what its reader sends was filled in before the lock turned."""
+    await page.route("**/lock-panel", lambda route: route.fulfill(status=204))
+
+
 async def test_lock_ask_release_lock(site: Site, enter: Enter) -> None:
-    """alice locks, bob's padlock turns; his form is refused with her name and keeps his words; he asks; she releases
-    from the toast; he gets it from his."""
+    """alice locks, bob's padlock turns; his form, which is late, is refused with her name and keeps his words; he asks;
+    she releases from the toast; he gets it from his."""
     edge = site.ids["core-sbc-01"]
     alice = await enter("alice", f"/web/devices/ID{edge}")
     bob = await enter("bob", f"/web/devices/ID{edge}")
     await expect(bob.locator("body")).to_have_attribute("data-live", "yes")
+    await late(bob)
     await bob.fill("#field-reason", "bob's own reason")
 
     await alice.fill("#field-reason", "change 4711")
@@ -123,10 +129,19 @@ async def test_work_that_runs_shows_in_the_padlock_until_it_ends(site: Site, ent
     await expect(face.locator(".padlock-uncertain")).to_be_visible()
 
 
-async def test_a_page_whose_server_is_gone_says_so(site: Site, enter: Enter) -> None:
+async def test_a_page_whose_server_is_gone_says_so_until_it_is_back(site: Site, enter: Enter) -> None:
     page = await enter("alice", "/web/devices", watch=False)
     await expect(page.locator("body")).to_have_attribute("data-live", "yes")
     await expect(page.locator("#offline")).to_be_hidden()
+    await site.close()
+    await expect(page.locator("#offline")).to_be_visible(timeout=WITHIN_MS)
+    await site.open()
+    await expect(page.locator("#offline")).to_be_hidden(timeout=WITHIN_MS)
+
+
+async def test_a_stream_that_is_refused_is_asked_for_again(site: Site, enter: Enter) -> None:
+    page = await enter("alice", "/web/devices", watch=False)
+    await expect(page.locator("body")).to_have_attribute("data-live", "yes")
     await page.route("**/web/events*", lambda route: route.abort())
     await page.fill("#filter", "lab")
     await expect(page.locator("#offline")).to_be_visible()
@@ -153,6 +168,7 @@ async def test_an_override_of_a_lock_that_is_another_one_by_now_is_refused(site:
     edge = site.ids["east-edge-01"]
     await site.house.do("alice", LockDevice(device_id=edge))
     admin = await enter("admin", f"/web/devices/ID{edge}#override")
+    await late(admin)
     await admin.fill("#override-reason", "she is on leave")
     await site.house.do("alice", UnlockDevice(device_id=edge))
     await site.house.do("bob", LockDevice(device_id=edge))

@@ -59,5 +59,14 @@ async def streamed(
         try:
             found = await look(found)
         except SdmError as error:
-            yield SSEvent(event="error", json={"code": error.code, "message": error.message})
+            yield _last(error)
             return
+
+
+async def ended(error: SdmError) -> AsyncIterator[SSEvent]:
+    """The stream of whom it is refused from the start, where its client reads events and no statuses."""
+    yield _last(error)
+
+
+def _last(error: SdmError) -> SSEvent:
+    return SSEvent(event="error", json={"code": error.code, "message": error.message})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, urlsplit
 
 import falcon
 import falcon.asgi
@@ -19,7 +19,7 @@ from opensdm.core.results import SessionShown
 from opensdm.doors.errors import MethodNotAllowed, UnsupportedMedia, row
 from opensdm.doors.http import check_coding, check_site, read_body, request_id
 from opensdm.doors.stream_places import StreamPlaces
-from opensdm.doors.streams import Pace
+from opensdm.doors.streams import EVENT_STREAM, Pace, ended
 from opensdm.doors.web import (
     assets,
     audit,
@@ -152,10 +152,11 @@ class _Door:
             if route is None:
                 there = ", ".join(methods)
                 raise MethodNotAllowed(f"{req.method} is not allowed here; allowed are {there}", allowed=[*methods])
+            call = call.passive() if route.passive else call
             call, answer = await self._known(req, call, route)
             self._write(resp, await answer(call), call)
         except SdmError as error:
-            await self._refuse(resp, error, call)
+            await self._refuse(req, resp, error, call)
         except Exception as error:
             tell = log.critical if isinstance(error, HouseRuleBroken) else log.error
             tell("request failed", request_id=call.caller.request_id, path=req.path, exc_info=error)
@@ -184,6 +185,7 @@ class _Door:
             pace=self.pace,
             places=self.places,
             fragment=req.get_header("HX-Request") == "true",
+            page=_page(req),
             secure=self._secure(req),
             last_event_id=req.get_header("Last-Event-ID"),
             visitor=cookies.get(VISITOR_COOKIE),
@@ -195,8 +197,6 @@ class _Door:
         """The request with its form and its sender, and what answers it. Nothing has been done yet when this raises."""
         changes: dict[str, Any] = {}
         answer = route.answer
-        if route.passive:
-            call = call.passive()
         if not route.anyone:
             if call.caller.token is None:
                 # Whoever comes for the first time is led to sign in, which is no refusal to keep on record.
@@ -254,12 +254,16 @@ class _Door:
 
     # ---------------------------------------------------------------------------------- failures
 
-    async def _refuse(self, resp: falcon.asgi.Response, error: SdmError, call: Call) -> None:
+    async def _refuse(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, error: SdmError, call: Call) -> None:
         status = row(type(error)).status(exact=True)
-        if isinstance(error, NotLoggedIn) and call.method in ("GET", "HEAD"):
-            back = call.url if not call.fragment else ""
+        nobody = isinstance(error, NotLoggedIn)
+        if nobody and req.get_header("Accept") == EVENT_STREAM:
+            resp.sse = ended(error)  # the browser's source of events tells the page nothing of a status
+            return
+        by_itself = call.fragment and call.caller.passive
+        if nobody and call.method in ("GET", "HEAD") and not by_itself:
             resp.status = HTTPStatus.SEE_OTHER
-            _send_to(resp, f"{PATH}/sign-in?next={quote(back, safe='')}" if back else f"{PATH}/sign-in", call)
+            _send_to(resp, call.sign_in, call)
             return
         shown = await told(error, call)
         if shown.retry_after_s is not None:
@@ -283,6 +287,19 @@ class _Door:
 
 async def _not_there(call: Call) -> Reply:
     raise NotFound(f"there is no page {call.url.partition('?')[0][:200]}")
+
+
+def _page(req: falcon.asgi.Request) -> str:
+    """Path and query of the page that the reader has open: the one asked for, or the one that it is a part of."""
+    if req.get_header("HX-Request") != "true":
+        at, query = (req.path, req.query_string) if req.method == "GET" else ("", "")
+    else:
+        try:
+            there = urlsplit(req.get_header("HX-Current-URL") or "")
+        except ValueError:
+            return ""
+        at, query = there.path, there.query
+    return f"{at}?{query}" if query else at
 
 
 def _send_to(resp: falcon.asgi.Response, location: str, call: Call) -> None:

@@ -18,7 +18,7 @@ from opensdm.doors.streams import streamed
 from opensdm.doors.web.rendering import render
 from opensdm.doors.web.routing import Call, Reply, Route, id_number
 from opensdm.doors.web.safety import csrf_token
-from opensdm.doors.web.words import lasting
+from opensdm.doors.web.words import idle, lasting
 
 LOOK_EVERY_S = 0.7
 """Lock events wake a stream at once; work that begins and ends has no event, and is looked for this often."""
@@ -83,7 +83,7 @@ async def _look(call: Call, watched: Sequence[int], seen: Seen) -> Seen:
         listed: Asks = await call.execute(ListAsks())
         fresh = {(event.device_id, event.actor_id) for event in events if event.kind is EventKind.ASKED}
         asks = tuple(a for a in listed.items if a.holder_id == me and (a.device_id, a.asker_id) in fresh)
-    changed = tuple(view for number, view in views.items() if _changed(view, seen.views.get(number)))
+    changed = tuple(view for number, view in views.items() if _changed(view, seen.views.get(number), me))
     over = {event.device_id for event in seen.events if event.kind in _ENDED}
     asked = (seen.asked - over) | {e.device_id for e in events if e.kind is EventKind.ASKED and e.actor_id == me}
     held, lost = _held(seen.held, events, me)
@@ -110,8 +110,13 @@ async def _views(call: Call, watched: Sequence[int]) -> Mapping[int, LockView]:
     return {view.row.device_id: view for view in found.items}
 
 
-def _changed(view: LockView, before: LockView | None) -> bool:
-    return before is None or lasting(view) != lasting(before)
+def _changed(view: LockView, before: LockView | None, me: int) -> bool:
+    return before is None or lasting(view) != lasting(before) or _idle(view, me) != _idle(before, me)
+
+
+def _idle(view: LockView, me: int) -> str:
+    """As the reader sees it, of others only."""
+    return "" if view.idle_s is None or view.row.holder_id == me else idle(view.idle_s)
 
 
 # ----------------------------------------------------------------------------------------- telling

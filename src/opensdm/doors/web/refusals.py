@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opensdm.core.errors import DeviceBusy, DeviceLocked, Forbidden, LockChanged, LockLost, NotLockOwner, SdmError
+from opensdm.core.errors import (
+    DeviceBusy,
+    DeviceLocked,
+    Forbidden,
+    LockChanged,
+    LockLost,
+    NotLockOwner,
+    NotLoggedIn,
+    SdmError,
+)
 from opensdm.core.identity import Area, Level
 from opensdm.core.inventory import wire_id
 from opensdm.core.lock import Blocker
@@ -84,7 +93,7 @@ def refusal(error: SdmError, call: Call | None, request_id: str, loss: Loss | No
     return Refusal(
         _TITLES.get(error.code, "This was not done"), _words(error), error.code, request_id,
         () if loss is not None else error.blockers,
-        tuple(_steps(error, call, loss)) if call is not None and call.known is not None else (),
+        tuple(_steps(error, call, loss)) if call is not None else (),
         retry_after_s(error), isinstance(error, LockLost), loss,
     )  # fmt: skip
 
@@ -108,7 +117,9 @@ async def _loss(error: LockLost, call: Call) -> Loss | None:
 
 
 def _words(error: SdmError) -> str:
-    """What a group lacks is told without names of operations, which no page has."""
+    """What the gate says to programs, for people: without names of operations, which no page has."""
+    if type(error) is NotLoggedIn:
+        return "Your session is over. Copy what you typed before you sign in again."
     group, area = error.facts.get("userGroup"), error.facts.get("privilege")
     if isinstance(error, Forbidden) and group and area and error.message.startswith("user group"):
         return f"Your user group, {group}, has too few rights on “{area}” for this. Ask an administrator."
@@ -121,6 +132,10 @@ def _sentence(message: str) -> str:
 
 
 def _steps(error: SdmError, call: Call, loss: Loss | None) -> Iterable[Step]:
+    if isinstance(error, NotLoggedIn):
+        yield Step("Sign in", call.sign_in, "user")
+    if call.known is None:
+        return
     first = next((each for each in error.blockers if each.kind == "lock"), None)
     device_id = first.device_id if first is not None else _device_of(error)
     if device_id is None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from falcon.asgi import SSEvent
 
@@ -16,6 +17,7 @@ from opensdm.core.operations import Operation
 from opensdm.core.ports import LockView
 from opensdm.doors.stream_places import StreamPlaces
 from opensdm.doors.streams import Pace
+from opensdm.doors.web.safety import PATH
 from opensdm.doors.web.settings import WebSettings
 from opensdm.gate import Caller, Gate
 
@@ -54,8 +56,8 @@ class Reply:
 class Call:
     """One request, read. `session` and `locks` (the caller's own) are None on pages for nobody in particular.
 
-    `fragment`: htmx asks for a part of a page. `form` has every value of a field in the order they were sent.
-    `done`: what was just done, for the page that comes next to say.
+    `fragment`: htmx asks for a part of a page; `page`: the one that the reader has open. `form` has every value of a
+    field in the order they were sent. `done`: what was just done, for the page that comes next to say.
     """
 
     gate: Gate
@@ -69,6 +71,7 @@ class Call:
     pace: Pace
     places: StreamPlaces
     fragment: bool = False
+    page: str = ""
     secure: bool = False
     last_event_id: str | None = None
     visitor: str | None = None
@@ -86,6 +89,11 @@ class Call:
     async def execute(self, operation: Operation) -> Any:
         """Through the gate, as this caller."""
         return await self.gate.execute(self.caller, operation)
+
+    @property
+    def sign_in(self) -> str:
+        """Where a reader without a session goes, and comes back from to the page that was open."""
+        return f"{PATH}/sign-in?next={quote(self.page, safe='')}" if self.page else f"{PATH}/sign-in"
 
     def passive(self) -> Call:
         """This call as one that an open page makes by itself: it does not keep the session from becoming idle."""

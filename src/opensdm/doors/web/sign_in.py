@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from opensdm.core.errors import InvalidRequest, LoginFailed, NotLoggedIn, SdmError, TooManyAttempts
 from opensdm.core.operations import Login, Logout, LogoutEverywhere, ShowSession
@@ -23,7 +24,11 @@ from opensdm.doors.web.safety import (
 )
 
 YEAR_S = 365 * 86_400
-_WHY = {"idle": "You were signed out because nothing was done for a while.", "out": "You are signed out."}
+_WHY = {
+    "idle": "You were signed out because nothing was done for a while.",
+    "over": "Your session is over: it was ended from elsewhere, or nothing was done for a while.",
+    "out": "You are signed out.",
+}
 
 
 async def show_sign_in(call: Call) -> Reply:
@@ -60,9 +65,9 @@ async def out_of_date(call: Call) -> Reply:
 
 async def sign_out(call: Call) -> Reply:
     await call.execute(LogoutEverywhere() if call.sent("everywhere") == "yes" else Logout())
-    why = "idle" if call.sent("why") == "idle" else "out"
+    where = {"why": "idle", "next": call.sent("next")} if call.sent("why") == "idle" else {"why": "out"}
     gone = cookie(SESSION_COOKIE, None, secure=call.secure)
-    return Reply.to(f"{PATH}/sign-in?why={why}", ("Set-Cookie", gone))
+    return Reply.to(f"{PATH}/sign-in?{urlencode(where)}", ("Set-Cookie", gone))
 
 
 async def stay(call: Call) -> Reply:

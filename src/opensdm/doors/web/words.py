@@ -44,8 +44,11 @@ def span(seconds: float | None) -> str:
 
 
 def idle(seconds: int) -> str:
-    """How long somebody has done nothing; a use is written at most once a minute."""
-    return "active" if seconds < 60 else f"idle for {span(seconds)}"
+    """How long somebody has done nothing, in steps: a use is written at most once a minute, and open pages are told
+    of each step.
+    """
+    step = 60 if seconds < 3_600 else 600
+    return "active" if seconds < 60 else f"idle for {span(seconds - seconds % step)}"
 
 
 def operation(name: str) -> str:

@@ -14,10 +14,9 @@ export function watchIdle(send) {
         if (answer.ok) { touch(); sheet.close(); }
     });
     touch();
-    document.addEventListener("htmx:beforeRequest", ({ detail }) => {
-        // What a page asks for by itself does not keep its session: the server does not count it either.
-        const by = detail.requestConfig.triggeringEvent;
-        if (by && by.type !== "opensdm:refresh") touch();
+    // What a page asks for by itself is no use of the session.
+    document.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig: { verb, triggeringEvent } } }) => {
+        if (verb !== "get" || triggeringEvent?.isTrusted) touch();
     });
     sheet.querySelector("[data-stay]").addEventListener("click", stay);
     sheet.addEventListener("cancel", (event) => { event.preventDefault(); stay(); });
@@ -28,6 +27,7 @@ export function watchIdle(send) {
             clearInterval(watch);
             const form = document.querySelector("#sign-out").form;
             form.elements.why.value = "idle";
+            form.elements.next.value = location.pathname + location.search;
             form.submit();
         } else if (left <= Math.min(WARN_S, end / 2)) {
             sheet.querySelector("[data-seconds]").textContent = left;

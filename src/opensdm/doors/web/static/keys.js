@@ -1,4 +1,5 @@
-// The keyboard: rows of a list are elements with data-row; the one in hand has the class "at".
+// The keyboard: rows of a list are elements with data-row; the one in hand has the class "at". With none in hand `l` means
+// the padlock that is in no row: that of a device's own pages.
 const GO = { h: "/web", d: "/web/devices", l: "/web/locks", a: "/web/audit" };
 let going = 0;
 
@@ -29,7 +30,7 @@ function act(key) {
     case "j": case "ArrowDown": return move(1);
     case "k": case "ArrowUp": return move(-1);
     case "x": case " ": return row?.querySelector("input[type=checkbox]")?.click();
-    case "l": return (row ?? document).querySelector("[data-lock-key]")?.click();
+    case "l": return (row?.querySelector("[data-lock-key]") ?? document.querySelector("[data-lock-key]:not([data-row] *)"))?.click();
     case "Enter": return row?.querySelector("a")?.click();
     default: return undefined;
     }

@@ -1,5 +1,5 @@
 // Padlocks and toasts of an open page, kept true by server-sent events. The server draws; this puts it in its place.
-import { ownTimes } from "./page.js";
+import { answers, ownTimes } from "./page.js";
 
 const toasts = document.querySelector("#toasts");
 const offline = document.querySelector("#offline");
@@ -25,7 +25,8 @@ function put(html) {
         htmx.process(copy);
         ownTimes(copy);
         if (focused) copy.querySelector("button")?.focus({ preventScroll: true });
-        if (changed) copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true }));
+        // `detail`: the lock is another one, and not only its holder idle for longer.
+        if (changed || old.dataset.idle !== copy.dataset.idle) copy.dispatchEvent(new CustomEvent("opensdm:padlock", { bubbles: true, detail: changed }));
     }
 }
 
@@ -39,9 +40,14 @@ function toast({ key, html }) {
 
 function connected(live) {
     document.body.dataset.live = live ? "yes" : "no";
-    clearTimeout(missing);
-    if (live) offline.hidden = true;
-    else missing = setTimeout(() => { offline.hidden = false; }, 2000);
+    // Each failed try is an error of its own: the clock runs from the first.
+    if (!live) missing ||= setTimeout(() => { offline.hidden = false; }, 2000);
+    else {
+        clearTimeout(missing);
+        missing = 0;
+        offline.hidden = true;
+        answers();
+    }
 }
 
 function devices() {
@@ -60,11 +66,17 @@ function follow() {
     source.addEventListener("error", (event) => {
         connected(false);
         // The server says why it ends a stream; one that broke off opens by itself again, or is asked for in a while.
-        if (event.data && JSON.parse(event.data).code === "NOT_LOGGED_IN") {
-            stop();
-            location.assign("/web/sign-in?why=idle");
-        } else if (event.target.readyState === EventSource.CLOSED) setTimeout(soon, 5000);
+        if (event.data && JSON.parse(event.data).code === "NOT_LOGGED_IN") over();
+        else if (event.target.readyState === EventSource.CLOSED) setTimeout(soon, 5000);
     });
+}
+
+// The session is over. Where something was typed the page stays, and says so as it would if that were sent.
+function over() {
+    stop();
+    const fields = [...document.querySelectorAll("main :is(input:not([type=hidden], [type=checkbox], [type=radio]), textarea):not([role=search] *)")];
+    if (fields.some((field) => field.value !== field.defaultValue)) htmx.ajax("POST", "/web/stay", "#refusal");
+    else location.assign(`/web/sign-in?${new URLSearchParams({ why: "over", next: location.pathname + location.search })}`);
 }
 
 function soon() {
@@ -86,4 +98,7 @@ toasts.addEventListener("click", (event) => {
 document.addEventListener("visibilitychange", () => (document.hidden ? stop() : follow()));
 addEventListener("pagehide", stop);
 document.addEventListener("htmx:afterSettle", soon);
+document.addEventListener("htmx:afterRequest", ({ detail: { xhr, requestConfig: { verb } } }) => {
+    if (verb === "get" && xhr.status === 401) over();
+});
 follow();

@@ -14,7 +14,7 @@ export function send(url, fields = {}) {
 }
 
 const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 function ownTime(time) {
     const at = new Date(time.dateTime);
@@ -57,11 +57,9 @@ document.addEventListener("htmx:beforeRequest", (event) => {
     if (verb && verb !== "get") document.querySelector("#refusal")?.replaceChildren();
 });
 document.addEventListener("htmx:sendError", () => {
-    const note = document.createElement("div");
-    note.className = "alert alert-danger";
-    note.setAttribute("role", "alert");
-    note.textContent = "The server does not answer. What you typed is still here; try again in a moment.";
-    document.querySelector("#refusal").replaceChildren(note);
+    document.querySelector("#refusal").replaceChildren(document.querySelector("#no-answer").content.cloneNode(true));
 });
+export const answers = () => document.querySelector("#refusal [data-no-answer]")?.remove();
+document.addEventListener("htmx:afterOnLoad", answers);
 keys();
 watchIdle(send);

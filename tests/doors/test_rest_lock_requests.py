@@ -218,3 +218,17 @@ async def test_a_lock_that_is_taken_again_shows_its_holder_as_there(
     again = await connect("alice", "v1.4", medium)
     answered, shown = read(await again.act(device_id, "Lock")), read(await again.get(f"{device(device_id)}/lock"))
     assert str(answered["holderLoggedIn"]).lower() == "true" and answered.keys() == shown.keys()
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+async def test_the_event_of_an_end_names_whose_lock_it_was(house: House, connect: Connect, medium: str) -> None:
+    device_id = await house.enrol("edge-a")
+    alice, admin = await connect("alice", "v1.4", medium), await connect("admin", "v1.4", medium)
+    await alice.act(device_id, "Lock")
+    override = wire.simple(medium, "lockOverride", reason="outage", transfer="true")
+    assert (await admin.post(f"{device(device_id)}/lock/override", override)).status_code == 200
+    await admin.act(device_id, "Unlock")
+    told = members(await alice.get(f"{device(device_id)}/lock/events"), "lockEvents")
+    assert [(each["kind"].rpartition(":")[2], each.get("formerHolder")) for each in told] == [
+        ("taken", None), ("overridden", "alice"), ("taken", None), ("released", "admin"),
+    ]  # fmt: skip

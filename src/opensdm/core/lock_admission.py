@@ -40,7 +40,7 @@ def guard(board: Board, request: Guard) -> Decision:
     if not request.drop:
         return Decision(Admitted(None, rows))
     freed = {row.device_id: row.freed() for row in rows if row.held}
-    events = [event(board, EventKind.DELETED, freed[r.device_id], request.actor, r.reason) for r in rows if r.held]
+    events = [event(board, EventKind.DELETED, freed[r.device_id], request.actor, r.reason, r) for r in rows if r.held]
     waiting = [p for _, p in sorted(board.pending.items()) if not request.devices.isdisjoint(p.devices)]
     return Decision(
         Admitted(None, rows),

@@ -59,7 +59,7 @@ def release_lock(board: Board, request: ReleaseLock) -> Decision:
     freed = {row.device_id: row.freed() for row in mine}
     keys = told(board, actor, devices)
     cancelled = _requests(board, mine)
-    released = [event(board, EventKind.RELEASED, freed[r.device_id], actor, r.reason) for r in mine]
+    released = [event(board, EventKind.RELEASED, freed[r.device_id], actor, r.reason, r) for r in mine]
     return Decision(
         Released(tuple(freed.get(row.device_id, row) for row in rows), losses(board, keys)),
         locks=tuple(freed.values()),
@@ -181,7 +181,7 @@ def _ended(board: Board, row: LockRow, kind: EventKind, by: Actor, reason: str, 
     return Decision(
         Done(),
         locks=(freed,),
-        events=(event(board, kind, freed, by, reason), *gave_up(board, cancelled, by.door, (freed,))),
+        events=(event(board, kind, freed, by, reason, row), *gave_up(board, cancelled, by.door, (freed,))),
         lost=(lost,) if row.holder_id != by.user_id else (),
         cancelled=tuple(p.pending_id for p in cancelled),
     )

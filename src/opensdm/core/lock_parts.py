@@ -146,12 +146,14 @@ def told_by(refusal: Refused) -> tuple[tuple[int, int], ...]:
     return ((refusal.lost.device_id, refusal.lost.user_id),) if refusal.lost else ()
 
 
-def event(board: Board, kind: EventKind, row: LockRow, actor: Actor, reason: str | None) -> LockEvent:
-    """`row` is the state after the change; the replay of events rebuilds exactly that."""
+def event(
+    board: Board, kind: EventKind, row: LockRow, actor: Actor, reason: str | None, former: LockRow | None = None
+) -> LockEvent:
+    """`row` is the state after the change, which a replay rebuilds exactly; `former` the lock that ended with it."""
     return LockEvent(
         kind, row.device_id, row.device_name, row.epoch, actor.user_id, actor.user_name, row.holder_id,
         row.holder_name, actor.door, reason, board.now_us, row.revoked, row.scope, row.session_id, row.lease_s,
-        row.lease_until_us,
+        row.lease_until_us, former.holder_id if former else None, former.holder_name if former else None,
     )  # fmt: skip
 
 

@@ -240,6 +240,9 @@ class LockEvent:
     session_id: int | None = None
     lease_s: int | None = None
     lease_until_us: int | None = None
+    former_id: int | None = None
+    former_name: str | None = None
+    """Whose lock it was that ended; None where none did."""
     event_id: int | None = None
     """Set when read."""
 

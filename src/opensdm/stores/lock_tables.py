@@ -132,6 +132,8 @@ lock_event = Table(
     Column("session_id", Big),
     Column("lease_s", Integer),
     Column("lease_until_us", Big),
+    Column("former_id", Big),
+    Column("former_name", Text),
     Index("lock_event_by_device", "device_id", "event_id"),
     sqlite_autoincrement=True,
     comment="Append-only; written in the transaction of the change it tells.",

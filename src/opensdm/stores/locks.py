@@ -73,7 +73,7 @@ _RUNNING = text(
 ).bindparams(bindparam("devices", expanding=True))
 
 _EVENT = """event_id, kind, device_id, device_name, epoch, revoked, actor_id, actor_name, holder_id, holder_name, door,
-           reason, at_us, scope, session_id, lease_s, lease_until_us"""
+           reason, at_us, scope, session_id, lease_s, lease_until_us, former_id, former_name"""
 _EVENTS = text(
     f"SELECT {_EVENT} FROM lock_event WHERE device_id = :device_id ORDER BY event_id LIMIT :rows OFFSET :first"  # noqa: S608
 )
@@ -289,7 +289,8 @@ def _event(row: Any) -> LockEvent:
         kind=EventKind(row.kind), device_id=row.device_id, device_name=row.device_name, epoch=row.epoch,
         actor_id=row.actor_id, actor_name=row.actor_name, holder_id=row.holder_id, holder_name=row.holder_name,
         door=row.door, reason=row.reason, at_us=row.at_us, revoked=row.revoked, scope=LockScope(row.scope),
-        session_id=row.session_id, lease_s=row.lease_s, lease_until_us=row.lease_until_us, event_id=row.event_id,
+        session_id=row.session_id, lease_s=row.lease_s, lease_until_us=row.lease_until_us, former_id=row.former_id,
+        former_name=row.former_name, event_id=row.event_id,
     )  # fmt: skip
 
 

@@ -35,8 +35,8 @@ STALE_NODES = text("SELECT count(*) FROM node WHERE live = 1 AND heartbeat_us < 
 
 INSERT_NODE = text(
     """
-    INSERT INTO node (incarnation, node_name, address, home, started_us, heartbeat_us, heartbeats, live)
-    VALUES (:incarnation, :node_name, :address, :home, :now_us, :now_us, 0, 1)
+    INSERT INTO node (incarnation, node_name, address, home, program, started_us, heartbeat_us, heartbeats, live)
+    VALUES (:incarnation, :node_name, :address, :home, :program, :now_us, :now_us, 0, 1)
     """
 )
 

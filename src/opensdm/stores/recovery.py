@@ -41,6 +41,7 @@ from opensdm.stores.node_statements import (
 )
 from opensdm.stores.nodes import hold_incarnation
 from opensdm.stores.repository import SECOND_US
+from opensdm.stores.schema import newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ async def recover(
         incarnation = int(await connection.scalar(NEXT_INCARNATION))
         values = {
             "incarnation": incarnation, "node_name": node_name, "address": address, "now_us": now_us, "home": home,
+            "program": newest(),
         }  # fmt: skip
         await connection.execute(INSERT_NODE, values)
         detail = f"incarnation {incarnation}, {len(claims)} interrupted operation(s)"

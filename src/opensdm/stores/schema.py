@@ -1,4 +1,10 @@
-"""Bringing a database to this program's schema, once, even when several nodes start together."""
+"""Bringing a database to this program's schema, once, even when several nodes start together.
+
+Nodes of two programs may work on one database while it is upgraded. A migration says in `serves` which is the oldest
+revision whose programs go on beside it: one that only adds serves those before it, and what a program does not use any
+more is taken away by a later release, whose migration serves no older one. That is kept in the database, so that an
+older program knows whether a newer schema still suits it.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +15,29 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from opensdm.core.errors import StoreUnavailable
+from opensdm.core.node import RHYTHM
 from opensdm.stores.database import Connection as OpenConnection
 from opensdm.stores.database import Database, unavailable
 
+_SERVES = text("SELECT value FROM installation WHERE name = 'serves'")
+_NOTE_SERVES = text(
+    "INSERT INTO installation (name, value) VALUES ('serves', :serves)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
 _ADVISORY_KEY = 0x4F53444D  # "OSDM"; held only for the length of the migration's transaction
 
 
 async def migrate(url: str) -> str:
-    """Run the migrations that are missing; answers the revision reached. StoreUnavailable if unreachable."""
+    """Run the migrations that are missing; answers the revision reached, a later one where this program may stay.
+
+    StoreUnavailable if unreachable, if this program is too old, or if nodes run that would be too old afterwards.
+    """
     try:
         if url.startswith("sqlite:///"):
             return _migrate_sqlite(url)
@@ -64,16 +79,43 @@ def _config() -> Config:
 
 
 def _upgrade(connection: Connection) -> str:
-    current = _current(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if current is not None and current not in known:
-        raise StoreUnavailable(f"the database is at schema {current}, newer than this program; upgrade the program")
     config = _config()
+    scripts = ScriptDirectory.from_config(config)
+    current = _current(connection)
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        if connection.scalar(_SERVES) in known:
+            return current
+        raise StoreUnavailable(f"the database is at schema {current}, newer than this program; upgrade the program")
+    head = scripts.get_revision(newest())
+    serves: str = getattr(head.module, "serves", head.revision)
+    if current is not None and current < serves:
+        _refuse_older_nodes(connection, serves)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    connection.execute(_NOTE_SERVES, {"serves": serves})
     reached = _current(connection)
     assert reached is not None
     return reached
+
+
+def _refuse_older_nodes(connection: Connection, serves: str) -> None:
+    """Nobody takes away what a running node uses. An embedded database has no other nodes."""
+    if connection.dialect.name == "sqlite":
+        return
+    columns = {column["name"] for column in inspect(connection).get_columns("node")}
+    program = "program" if "program" in columns else "''"
+    older = text(
+        f"SELECT node_name, address FROM node WHERE live = 1 AND {program} < :serves"  # noqa: S608 (one of two words)
+        " AND heartbeat_us > extract(epoch FROM clock_timestamp()) * 1000000 - :dead_after_us ORDER BY node_name"
+    )
+    values = {"serves": serves, "dead_after_us": round(RHYTHM.dead_after_s * 1e6)}
+    found = [f"{row.node_name} ({row.address})" for row in connection.execute(older, values)]
+    if found:
+        raise StoreUnavailable(
+            f"still running are {', '.join(found)}, whose program is too old for the schema of this one: upgrade them "
+            "first to the release before this, or stop them"
+        )
 
 
 def _current(connection: Connection) -> str | None:

@@ -172,19 +172,20 @@ INSERT_EVENT = {
         """
         INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
                                 actor_id, actor_name, holder_id, holder_name, door, reason, at_us, scope,
-                                session_id, lease_s, lease_until_us)
-        VALUES (0, 2, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name, :holder_id,
-                :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s, :lease_until_us)
+                                session_id, lease_s, lease_until_us, former_id, former_name)
+        VALUES (0, 3, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name, :holder_id,
+                :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s, :lease_until_us,
+                :former_id, :former_name)
         """
     ),
     "postgresql": text(
         """
         INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
                                 actor_id, actor_name, holder_id, holder_name, door, reason, at_us, scope,
-                                session_id, lease_s, lease_until_us)
-        VALUES (pg_current_xact_id()::text::bigint, 2, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id,
+                                session_id, lease_s, lease_until_us, former_id, former_name)
+        VALUES (pg_current_xact_id()::text::bigint, 3, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id,
                 :actor_name, :holder_id, :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s,
-                :lease_until_us)
+                :lease_until_us, :former_id, :former_name)
         """
     ),
 }

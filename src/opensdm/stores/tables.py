@@ -163,6 +163,7 @@ node = Table(
     Column("heartbeats", Big, nullable=False, server_default=text("0")),
     Column("live", SmallInteger, nullable=False),
     Column("home", Text, nullable=False, server_default=text("''"), comment="host and data directory it runs from"),
+    Column("program", Text, nullable=False, server_default=text("''"), comment="the schema its program was made for"),
 )
 
 audit_entry = Table(

@@ -126,6 +126,7 @@ LOCK_EVENT = Shape(
     Text("reason"),
     Text("scope"),
     Text("leaseUntil"),
+    Text("formerHolder"),
 )
 LOCK_EVENTS = Shape("lockEvents", *LATER_PAGE, Members("lockEvents", LOCK_EVENT, nested="lockEvent"))
 

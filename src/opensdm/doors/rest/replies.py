@@ -315,6 +315,7 @@ def lock_event(event: LockEvent) -> Wire:
         "reason": event.reason,
         "scope": event.scope if event.scope != "user" else None,
         "leaseUntil": _at(event.lease_until_us),
+        "formerHolder": event.former_name,
         "id": event.event_id,
     }
 

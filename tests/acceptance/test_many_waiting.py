@@ -18,7 +18,8 @@ import requests
 
 from opensdm.settings import SQLITE_NAME
 from tests.doors.soap.bodies import EDGE
-from tests.doors.soap.sender import envelope, request
+from tests.doors.soap.sender import envelope
+from tests.doors.soap.sender import request as soap_request
 from tests.program import ADMIN_PASSWORD, PASSWORD, Client, Installation, Running, done, running
 
 REQUESTS, SESSIONS, WAIT_S = 1000, 5, 3
@@ -38,6 +39,7 @@ class Busy:
     installation: Installation
     server: Running
     device_id: str
+    task: str = ""
 
     def client(self, user: str) -> Client:
         return self.installation.client(self.server).login(user, PASSWORD)
@@ -54,6 +56,12 @@ class Busy:
     def memory_kb(self) -> int:
         status = Path(f"/proc/{self.server.process.pid}/status").read_text()
         return int(re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[0])
+
+    def push_ended(self) -> float:
+        """Waits for it: when it was first seen to have ended."""
+        bob = self.client("bob")
+        until(lambda: bob.get(f"/rest/v1.4/configuration/tasks/{self.task}").json()["state"] != "RUNNING", "the push ends")
+        return time.monotonic()
 
     async def lock(self, token: str, wait_s: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send a request for the lock on a connection of its own; not answered yet."""
@@ -75,7 +83,8 @@ class Busy:
 
 
 @pytest.fixture
-def busy(either: Installation) -> Iterator[Busy]:
+def busy(either: Installation, request: pytest.FixtureRequest) -> Iterator[Busy]:
+    """A parameter says how long each job of the push takes on the device, in seconds; without one, until the end."""
     quiet = {"OPENSDM_POLL_INTERVAL_S": "0", "OPENSDM_BACKUP_INTERVAL_S": "0", "OPENSDM_LOCK_WAIT_S": "600"}
     simulator = ("simulate", "sbc", "--listen", "127.0.0.1:0", "--plain-http", "--controllable")
     serving = either.serve("--plain-http", **quiet)
@@ -85,14 +94,16 @@ def busy(either: Installation) -> Iterator[Busy]:
         admin = either.client(server).login("admin", ADMIN_PASSWORD)
         address = {"primary.ip": sbc.url.removeprefix("http://"), "transport": "http"}
         device_id = admin.enrol("edge-a", username="netops", password=SBC, **address)
-        slow = requests.post(f"{sbc.url}/simulator/control", json={"job_delay_s": 3600}, timeout=30)
+        slow = requests.post(
+            f"{sbc.url}/simulator/control", json={"job_delay_s": getattr(request, "param", 3600)}, timeout=30
+        )
         assert slow.status_code == 200, slow.text
         here = Busy(either, server, device_id)
-        begin_push(here)
+        here.task = begin_push(here)
         yield here
 
 
-def begin_push(here: Busy) -> None:
+def begin_push(here: Busy) -> str:
     bob = here.client("bob")
     assert bob.get(f"/rest/v1.4/configuration/devices/{here.device_id}/loadConfig").status_code == 200
     element = {"elementTypePath": "realmConfig", "attributes": [{"name": "id", "value": "peering"}]}
@@ -102,6 +113,7 @@ def begin_push(here: Busy) -> None:
         f"/rest/v1.4/configuration/devices/{here.device_id}/action", {"type": "SaveActivateConfig", "asTask": True}
     )
     assert begun.status_code == 202, begun.text
+    return str(begun.json()["id"])
 
 
 @pytest.fixture
@@ -165,6 +177,36 @@ def test_a_thousand_waiting_requests_are_answered_and_leave_nothing(busy: Busy, 
     assert "Traceback" not in busy.server.log
 
 
+@pytest.mark.parametrize("busy", [1.5], indirect=True)
+def test_a_wait_is_granted_within_a_second_of_the_end_of_the_push(busy: Busy) -> None:
+    """And a third user is refused meanwhile; who does not wait is told at once what runs."""
+    alice, carol = busy.token("alice"), busy.token("carol")
+
+    async def asked(token: str, wait_s: int) -> tuple[float, int, Any]:
+        reader, writer = await busy.lock(token, wait_s)
+        answer = await reader.read()
+        writer.close()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return time.monotonic(), int(head.split()[1]), json.loads(body)
+
+    async def meanwhile() -> float:
+        waiting = asyncio.create_task(asked(alice, 60))
+        await asyncio.to_thread(until, lambda: busy.metric("opensdm_waiting_requests") == 1, "alice waits")
+        _, status, body = await asked(carol, 60)
+        assert (status, body["code"]) == (423, "DEVICE_LOCKED"), "a third user does not wait behind her"
+        assert {(each["kind"], each["holder"]) for each in body["blockers"]} == {("pending", "alice"), ("work", "bob")}
+        assert not waiting.done()
+        ended = await asyncio.to_thread(busy.push_ended)
+        answered_at, status, body = await waiting
+        assert (status, body["holder"]) == (200, "alice"), body
+        return answered_at - ended
+
+    _, status, body = asyncio.run(asked(carol, 0))
+    assert (status, body["code"]) == (409, "DEVICE_BUSY")
+    assert "SaveActivateConfig" in body["message"] or "PushChanges" in body["message"], body
+    assert asyncio.run(meanwhile()) < 1.0
+
+
 @pytest.mark.parametrize("door", ["rest", "soap"])
 def test_who_hangs_up_bars_nobody_any_more(busy: Busy, rows: Count, door: str) -> None:
     carol = busy.client("carol")
@@ -181,7 +223,7 @@ def test_who_hangs_up_bars_nobody_any_more(busy: Busy, rows: Count, door: str) -
             _, writer = await busy.lock(token, 600)
         else:
             path = "/ACMEWS/services/DeviceMgmtIF"
-            _, writer = await busy.send(path, token, "text/xml", envelope(request("lockDevice", EDGE)))
+            _, writer = await busy.send(path, token, "text/xml", envelope(soap_request("lockDevice", EDGE)))
         await asyncio.to_thread(until, lambda: rows() == 2, "alice waits")
         assert await asyncio.to_thread(blocked_by) == ["pending", "work"]
         assert busy.metric("opensdm_waiting_requests") == 1

@@ -44,7 +44,7 @@ MIX = {
     "lock": 20, "unlock": 16, "override": 6, "show": 8, "stage": 12, "discard": 2, "load": 4, "push": 4, "login": 1,
     "leave": 4, "lease": 3, "ask": 3,
 }  # fmt: skip
-MOST_LEFT = 3
+MOST_LEFT = 9
 """Of one life's waiting requests, how many the client hangs up on: each doubles what may have become of the locks."""
 
 
@@ -244,7 +244,7 @@ class Client:
         body = json.dumps({"type": "Lock", "reason": call.reason, "waitSeconds": 30})
         path = f"{LOCKS}/ID{call.devices[0]}/action"
         try:
-            async with asyncio.timeout(self._rng.uniform(0.01, 0.2)):
+            async with asyncio.timeout(self._rng.uniform(0.05, 0.4)):
                 reply = await self._line.send(OWN, "POST", path, body, call.call_id)
         except TimeoutError:
             record.left += 1

@@ -46,10 +46,10 @@ PASSWORD = ADMIN_PASSWORD
 USERS = ("alice", "alice", "bob", "bob", "admin", "admin")
 """The clients: two sessions of each user."""
 START_S, FAILPOINT_S, LONGEST_LIFE_S = 60.0, 60.0, 1.2
-COUNTS = {"interrupt": 1, "write": 12, "give_up": 1, "leave_queue": 1, "expire": 1}
+COUNTS = {"interrupt": 1, "write": 12, "give_up": 1, "leave_queue": 1, "expire": 1, "start_claim": 1, "promote": 1}
 """How often a place is passed before the server dies there: recovery passes its own once, and every start writes."""
 EVENTS_PAGE, AUDIT_PAGE = 1000, 1000
-PATIENCE = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0.05", "OPENSDM_LOCK_MAX_WAIT_S": "30"}
+PATIENCE = {"OPENSDM_LOCK_WAIT_S": "0", "OPENSDM_LOCK_QUEUE_S": "0.2", "OPENSDM_LOCK_MAX_WAIT_S": "30"}
 """Lock requests wait that say so; writes wait for their turn so shortly that it does not always come."""
 UNENDED = "SELECT count(*) FROM claim WHERE state IN ('RUNNING', 'QUEUED')"
 

@@ -60,7 +60,9 @@ class Busy:
     def push_ended(self) -> float:
         """Waits for it: when it was first seen to have ended."""
         bob = self.client("bob")
-        until(lambda: bob.get(f"/rest/v1.4/configuration/tasks/{self.task}").json()["state"] != "RUNNING", "the push ends")
+        until(
+            lambda: bob.get(f"/rest/v1.4/configuration/tasks/{self.task}").json()["state"] != "RUNNING", "the push ends"
+        )
         return time.monotonic()
 
     async def lock(self, token: str, wait_s: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
-from opensdm.doors.rest.app import build_app
-from opensdm.doors.web.app import add_web_routes
 from opensdm.simulator import VirtualSbc
 from tests.acceptance.provisioning import PASSWORD, USER, Bench, realm
 from tests.gatehouse import house_with_users
-from tests.web.test_sign_in import HTTPS, sign_in, token_in
-from tests.web.test_words import HTMX, read
+from tests.web.plain import HTMX, pages_of, sign_in, token_in
+from tests.web.test_words import read
 
 
 @pytest.fixture
@@ -31,10 +28,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 @pytest.fixture
 async def http(bench: Bench) -> AsyncIterator[httpx2.AsyncClient]:
     """alice, at a browser whose pages carry the token of her session."""
-    app: Any = build_app(bench.house.gate)
-    add_web_routes(app, bench.house.gate)
-    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
-    async with httpx2.AsyncClient(transport=transport, base_url=HTTPS, timeout=60) as http:
+    async with pages_of(bench.house) as http:
         await sign_in(http, "alice")
         http.headers["X-CSRF-Token"] = token_in((await http.get("/web")).text)
         yield http

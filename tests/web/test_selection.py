@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
 from opensdm.core.element import Element
 from opensdm.core.operations import AddElement, ListTasks, LockDevice
-from opensdm.doors.rest.app import build_app
-from opensdm.doors.web.app import add_web_routes
 from opensdm.simulator import VirtualSbc
 from tests.gatehouse import house_with_users
 from tests.proof.place import soon
-from tests.web.test_sign_in import HTTPS, sign_in, token_in
+from tests.web.plain import pages_of, sign_in, token_in
 
 
 @pytest.mark.parametrize("held_by_another", [False, True])
@@ -28,10 +24,7 @@ async def test_a_selection_is_loaded_and_pushed_to(held_by_another: bool, tmp_pa
             for sbc in sbcs:
                 host, port = await sbc.start("127.0.0.1", 0)
                 ids.append(await house.enrol(sbc.name, f"{host}:{port}", transport="http"))
-            app: Any = build_app(house.gate)
-            add_web_routes(app, house.gate)
-            transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
-            async with httpx2.AsyncClient(transport=transport, base_url=HTTPS, timeout=60) as http:
+            async with pages_of(house) as http:
                 await sign_in(http, "alice")
                 csrf = token_in((await http.get("/web/devices")).text)
                 chosen = {"csrf": csrf, "device": [f"ID{device}" for device in ids]}

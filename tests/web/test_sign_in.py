@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
 from opensdm.core.errors import NotLoggedIn
 from opensdm.core.operations import LockDevice, Logout, ShowLock
-from opensdm.doors.rest.app import build_app
-from opensdm.doors.web.app import add_web_routes
 from opensdm.doors.web.rendering import environment
 from opensdm.doors.web.settings import WebSettings
 from tests.gatehouse import PASSWORD, House, house_with_users
-
-HTTPS = "https://sdm.test"
+from tests.web.plain import HTTPS, pages_of, sign_in, token_in
 
 
 @pytest.fixture
@@ -29,23 +25,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def http(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    app: Any = build_app(house.gate)
-    add_web_routes(app, house.gate, WebSettings(banner="Only for <staff>"))
-    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
-    async with httpx2.AsyncClient(transport=transport, base_url=HTTPS) as http:
+    async with pages_of(house, WebSettings(banner="Only for <staff>")) as http:
         yield http
-
-
-def token_in(page: str) -> str:
-    match = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)
-    assert match is not None
-    return match[1]
-
-
-async def sign_in(http: httpx2.AsyncClient, user: str, password: str = PASSWORD, **fields: str) -> httpx2.Response:
-    page = await http.get("/web/sign-in")
-    sent = {"csrf": token_in(page.text), "user": user, "password": password, **fields}
-    return await http.post("/web/sign-in", data=sent)
 
 
 async def test_who_is_not_signed_in_is_led_there_and_back(http: httpx2.AsyncClient) -> None:
@@ -205,10 +186,7 @@ async def test_a_bug_is_told_by_its_request_id_alone(
 
 async def test_a_session_keeps_only_so_many_pages_true(house: House) -> None:
     """One more is refused, and says so; the page itself works without."""
-    app: Any = build_app(house.gate)
-    add_web_routes(app, house.gate, WebSettings(streams_per_session=0))
-    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
-    async with httpx2.AsyncClient(transport=transport, base_url=HTTPS) as http:
+    async with pages_of(house, WebSettings(streams_per_session=0)) as http:
         await sign_in(http, "alice")
         answer = await http.get("/web/events")
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "30"), answer.text

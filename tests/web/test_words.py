@@ -6,7 +6,6 @@ import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -14,13 +13,9 @@ import pytest
 from opensdm.core.errors import DeviceLocked
 from opensdm.core.operations import ListAudit, LockDevice, OverrideLock, PollDevice
 from opensdm.core.versions import Drift
-from opensdm.doors.rest.app import build_app
 from opensdm.doors.web import home
-from opensdm.doors.web.app import add_web_routes
 from tests.gatehouse import PASSWORD, House, house_with_users
-from tests.web.test_sign_in import HTTPS, sign_in, token_in
-
-HTMX = {"HX-Request": "true"}
+from tests.web.plain import HTMX, pages_of, sign_in, token_in
 
 
 @pytest.fixture
@@ -31,10 +26,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 @pytest.fixture
 async def http(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    app: Any = build_app(house.gate)
-    add_web_routes(app, house.gate)
-    transport = httpx2.ASGITransport(app=app, client=("192.0.2.50", 4711))
-    async with httpx2.AsyncClient(transport=transport, base_url=HTTPS) as http:
+    async with pages_of(house) as http:
         yield http
 
 

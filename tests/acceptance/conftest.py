@@ -63,6 +63,14 @@ def installed(fresh: Installation, tmp_path: Path) -> Installation:
     return Installation(shutil.copytree(fresh.data, tmp_path / "data"))
 
 
+ON_SQLITE_AT_LEAST = pytest.mark.parametrize(
+    "either",
+    ["sqlite", pytest.param("postgresql", marks=(pytest.mark.postgres, pytest.mark.prove))],
+    indirect=True,
+)
+"""For tests that say little new of the second database, and take long: there by `make prove`."""
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
     """An installation on each of the two databases."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.acceptance.conftest import ON_SQLITE_AT_LEAST
 from tests.acceptance.test_many_waiting import Busy, busy
 from tests.program import ADMIN_PASSWORD, PASSWORD, Installation, Running, done, refused, run
 
@@ -87,6 +88,7 @@ def test_a_take_that_waits_shows_so_and_gets_the_lock(shell: Shell) -> None:
     assert "Traceback" not in ended[0].stderr
 
 
+@ON_SQLITE_AT_LEAST
 def test_a_take_behind_work_shows_what_runs_and_gives_up_in_time(busy: Busy) -> None:
     shell = Shell(busy.installation, busy.server)
     said = refused(shell.lock("alice", "take", "edge-a"), BUSY)

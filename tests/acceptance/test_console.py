@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from opensdm.doors.local import MAX_REQUEST
+from tests.acceptance.conftest import ON_SQLITE_AT_LEAST
 from tests.program import (
     ADMIN_PASSWORD,
     OPENSDM,
@@ -40,6 +41,7 @@ def place(request: pytest.FixtureRequest, either: Installation) -> Iterator[Inst
         yield either
 
 
+@ON_SQLITE_AT_LEAST
 def test_users_are_added_listed_disabled_enabled(place: Installation) -> None:
     added = done("user", "add", "alice", "--group", "provisioners", *place.place, OPENSDM_PASSWORD=PASSWORD)
     assert "alice" in added and PASSWORD not in added

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from opensdm.settings import SQLITE_NAME
+from tests.acceptance.conftest import ON_SQLITE_AT_LEAST
 from tests.doors.wire import listed
 from tests.program import PASSWORD, Client, Installation, done, run
 
@@ -70,6 +71,7 @@ def differing(either: Installation) -> list[dict[str, Any]]:
     return found
 
 
+@ON_SQLITE_AT_LEAST
 def test_events_and_locks_are_compared(either: Installation, plant: Plant) -> None:
     with either.serve() as server:
         admin = either.client(server).login("admin", "correct-horse-7")

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from opensdm.settings import SQLITE_NAME
+from tests.acceptance.conftest import ON_SQLITE_AT_LEAST
 from tests.doors.soap.bodies import EDGE
 from tests.doors.soap.sender import envelope
 from tests.doors.soap.sender import request as soap_request
@@ -179,6 +180,7 @@ def test_a_thousand_waiting_requests_are_answered_and_leave_nothing(busy: Busy, 
     assert "Traceback" not in busy.server.log
 
 
+@ON_SQLITE_AT_LEAST
 @pytest.mark.parametrize("busy", [1.5], indirect=True)
 def test_a_wait_is_granted_within_a_second_of_the_end_of_the_push(busy: Busy) -> None:
     """And a third user is refused meanwhile; who does not wait is told at once what runs."""

@@ -172,7 +172,7 @@ async def sbc() -> AsyncIterator[Sbc]:
 
 
 async def test_killed_while_a_virtual_sbc_is_written(tmp_path: Path, sbc: Sbc) -> None:
-    await sweep(tmp_path, sbc, first=7, every=14)
+    await sweep(tmp_path, sbc, first=7, every=28)
 
 
 async def test_killed_while_netconfd_is_written(tmp_path: Path, netconf_device: NetconfDevice) -> None:

@@ -19,7 +19,7 @@ ON_POSTGRESQL = ("fence.written", "give_up.committed", "start_claim.decided")
 
 Every place of every transition, for itself: `tests/proof/test_statements.py`.
 """
-KILLS, PATIENCE_S = 4, 6.0
+KILLS, PATIENCE_S = 3, 6.0
 """Random kills on each database; and how long the end of a step that was cut off is waited for."""
 
 

@@ -176,11 +176,11 @@ async def test_killed_while_a_virtual_sbc_is_written(tmp_path: Path, sbc: Sbc) -
 
 
 async def test_killed_while_netconfd_is_written(tmp_path: Path, netconf_device: NetconfDevice) -> None:
-    await sweep(tmp_path, Netconf(netconf_device), first=6, every=12)
+    await sweep(tmp_path, Netconf(netconf_device), first=6, every=24)
 
 
 async def test_killed_while_frr_is_written(tmp_path: Path, frr_router: FrrRouter) -> None:
-    await sweep(tmp_path, Frr(frr_router), first=6, every=14)
+    await sweep(tmp_path, Frr(frr_router), first=6, every=28)
 
 
 @pytest.mark.prove

@@ -163,6 +163,7 @@ def until(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
+@ON_SQLITE_AT_LEAST
 def test_a_thousand_waiting_requests_are_answered_and_leave_nothing(busy: Busy, rows: Count) -> None:
     tokens = [busy.token("alice") for _ in range(SESSIONS)]
     assert busy.metric("opensdm_operations_under_way") == 1, "bob's push"
@@ -211,6 +212,7 @@ def test_a_wait_is_granted_within_a_second_of_the_end_of_the_push(busy: Busy) ->
     assert asyncio.run(meanwhile()) < 1.0
 
 
+@ON_SQLITE_AT_LEAST
 @pytest.mark.parametrize("door", ["rest", "soap"])
 def test_who_hangs_up_bars_nobody_any_more(busy: Busy, rows: Count, door: str) -> None:
     carol = busy.client("carol")

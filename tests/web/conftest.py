@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
 
 from opensdm.doors.web.safety import PATH, SESSION_COOKIE
 from opensdm.simulator import VirtualSbc
 from tests.acceptance.provisioning import PASSWORD, USER, Bench
+from tests.gatehouse import House, house_with_users
 from tests.machine import missing
 from tests.web.seeded import seed
 from tests.web.site import Site, open_site
@@ -56,6 +58,13 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """For pages without a browser."""
+    async with house_with_users(f"sqlite:///{tmp_path / 'opensdm.db'}", tmp_path) as house:
+        yield house
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,14 +12,8 @@ from opensdm.core.errors import NotLoggedIn
 from opensdm.core.operations import LockDevice, Logout, ShowLock
 from opensdm.doors.web.rendering import environment
 from opensdm.doors.web.settings import WebSettings
-from tests.gatehouse import PASSWORD, House, house_with_users
+from tests.gatehouse import PASSWORD, House
 from tests.web.plain import HTTPS, pages_of, sign_in, token_in
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with house_with_users(f"sqlite:///{tmp_path / 'opensdm.db'}", tmp_path) as house:
-        yield house
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -14,14 +13,8 @@ from opensdm.core.errors import DeviceLocked
 from opensdm.core.operations import ListAudit, LockDevice, OverrideLock, PollDevice
 from opensdm.core.versions import Drift
 from opensdm.doors.web import home
-from tests.gatehouse import PASSWORD, House, house_with_users
+from tests.gatehouse import PASSWORD, House
 from tests.web.plain import HTMX, pages_of, sign_in, token_in
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with house_with_users(f"sqlite:///{tmp_path / 'opensdm.db'}", tmp_path) as house:
-        yield house
 
 
 @pytest.fixture

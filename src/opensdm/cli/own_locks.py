@@ -80,8 +80,7 @@ def ask(
     """Ask the holder of a lock to release it."""
 
     async def work(door: Door) -> dict[str, Any]:
-        # A body needs one of its fields; an empty message is none.
-        body = {"message": message or ""}
+        body = {} if message is None else {"message": message}
         lock: dict[str, Any] = await door.send("POST", f"{await door.device(device)}/lock/ask", body)
         return lock
 

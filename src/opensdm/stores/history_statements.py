@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from opensdm.stores.statements import OWN_TRANSACTION, PAYLOAD_VERSION
+
 FACTS = text("SELECT name, value FROM installation WHERE name IN ('history', 'home')")
 ADD_FACT = text("INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING")
 SET_FACT = text("UPDATE installation SET value = :value WHERE name = :name")
@@ -43,15 +45,15 @@ _RAISED = """
     INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked, actor_id,
                             actor_name, holder_id, holder_name, door, reason, at_us, scope, session_id, lease_s,
                             lease_until_us)
-    SELECT {transaction}, 2, :kind, l.device_id, d.device_name, l.epoch, l.revoked, :actor_id, :actor_name, l.holder_id,
-           u.user_name, :door, l.reason, :at_us, l.scope, l.session_id, l.lease_s, l.lease_until_us
+    SELECT {transaction}, {version}, :kind, l.device_id, d.device_name, l.epoch, l.revoked, :actor_id, :actor_name,
+           l.holder_id, u.user_name, :door, l.reason, :at_us, l.scope, l.session_id, l.lease_s, l.lease_until_us
       FROM device_lock l JOIN device d ON d.device_id = l.device_id LEFT JOIN user_account u ON u.user_id = l.holder_id
      ORDER BY l.device_id
 """
 RAISE_EVENTS = {
-    "sqlite": text(_RAISED.format(transaction="0")),
+    "sqlite": text(_RAISED.format(transaction=OWN_TRANSACTION["sqlite"], version=PAYLOAD_VERSION)),
     "postgresql": text(
-        _RAISED.format(transaction="pg_current_xact_id()::text::bigint")
+        _RAISED.format(transaction=OWN_TRANSACTION["postgresql"], version=PAYLOAD_VERSION)
         .replace(":kind", "CAST(:kind AS text)")
         .replace(":actor_id", "CAST(:actor_id AS bigint)")
         .replace(":actor_name", "CAST(:actor_name AS text)")

@@ -13,7 +13,7 @@ from opensdm.core.inventory import wire_id
 from opensdm.core.lock import EventKind, LockEvent, LockRow, LockScope, PendingRow
 from opensdm.core.ports import AskRow, LockView, Page, RunningWork, WaitingRequest
 from opensdm.stores.identity import LIVE
-from opensdm.stores.repository import SECOND_US, Repository, parts, sliced
+from opensdm.stores.repository import ESCAPE, SECOND_US, Repository, like_pattern, parts, sliced
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ _HELD = {
     False: f"v.holder_id IS NOT NULL AND NOT {_STALE}",
 }
 _ONE = text(f"{_VIEWS} WHERE v.device_id = :device_id")
-_BY_HOLDER = "AND (CAST(:holder AS text) IS NULL OR lower(v.holder_name) LIKE CAST(:holder AS text) ESCAPE '!')"
+_BY_HOLDER = f"AND (CAST(:holder AS text) IS NULL OR lower(v.holder_name) LIKE CAST(:holder AS text) ESCAPE '{ESCAPE}')"
 _SEVERAL = text(f"{_VIEWS} WHERE v.device_id IN :devices ORDER BY v.device_id").bindparams(
     bindparam("devices", expanding=True)
 )
@@ -154,7 +154,7 @@ class SqlLocks(Repository):
     async def locks(self, *, holder: str | None, stale: bool | None, page: Page) -> tuple[list[LockView], int]:
         """Held locks, oldest first. `holder` is a user name, without case, `*` standing for any run of characters."""
         values = self._values(
-            holder=None if holder is None else _like(holder),
+            holder=None if holder is None else like_pattern(holder.casefold()),
             idle_since_us=self._now_us - STALE_IDLE_S * SECOND_US,
         )
         if stale is None:
@@ -250,11 +250,6 @@ class SqlLocks(Repository):
             for row in await self._connection.execute(statement, self._values(devices=part)):
                 found.setdefault(row.device_id, []).append(made(row))
         return {device_id: tuple(each) for device_id, each in found.items()}
-
-
-def _like(pattern: str) -> str:
-    escaped = pattern.casefold().replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return escaped.replace("*", "%")
 
 
 def lock_row(row: Any) -> LockRow:

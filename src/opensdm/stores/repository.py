@@ -54,12 +54,22 @@ def sliced(page: Page) -> dict[str, int]:
     return {"rows": _EVERYTHING if page.limit is None else page.limit, "first": page.offset}
 
 
+ESCAPE = "!"
+"""Not the backslash, which would need escaping in the statements themselves."""
+
+
 def matching(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
     """The whole value without case, `*` standing for any run of characters and everything else for itself."""
     if "*" not in pattern:
         return func.lower(column) == func.lower(pattern)
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return column.ilike(escaped.replace("*", "%"), escape="\\")
+    return column.ilike(like_pattern(pattern), escape=ESCAPE)
+
+
+def like_pattern(pattern: str) -> str:
+    """For LIKE with that ESCAPE: `*` stands for any run of characters and everything else for itself."""
+    for special in (ESCAPE, "%", "_"):
+        pattern = pattern.replace(special, ESCAPE + special)
+    return pattern.replace("*", "%")
 
 
 def conditions(

@@ -167,27 +167,21 @@ UPDATE_CLAIM = text(
 
 END_CLAIM_DEVICES = _listed("UPDATE claim_device SET live = 0 WHERE claim_id IN :claims", "claims")
 
+PAYLOAD_VERSION = 3
+"""The form of the events that are written, by whichever statement; see `docs/events.md`."""
+
+_INSERT_EVENT = """
+    INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked, actor_id,
+                            actor_name, holder_id, holder_name, door, reason, at_us, scope, session_id, lease_s,
+                            lease_until_us, former_id, former_name)
+    VALUES ({transaction}, {version}, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name,
+            :holder_id, :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s, :lease_until_us,
+            :former_id, :former_name)
+"""
+OWN_TRANSACTION = {"sqlite": "0", "postgresql": "pg_current_xact_id()::text::bigint"}
 INSERT_EVENT = {
-    "sqlite": text(
-        """
-        INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
-                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us, scope,
-                                session_id, lease_s, lease_until_us, former_id, former_name)
-        VALUES (0, 3, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id, :actor_name, :holder_id,
-                :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s, :lease_until_us,
-                :former_id, :former_name)
-        """
-    ),
-    "postgresql": text(
-        """
-        INSERT INTO lock_event (transaction_id, payload_version, kind, device_id, device_name, epoch, revoked,
-                                actor_id, actor_name, holder_id, holder_name, door, reason, at_us, scope,
-                                session_id, lease_s, lease_until_us, former_id, former_name)
-        VALUES (pg_current_xact_id()::text::bigint, 3, :kind, :device_id, :device_name, :epoch, :revoked, :actor_id,
-                :actor_name, :holder_id, :holder_name, :door, :reason, :at_us, :scope, :session_id, :lease_s,
-                :lease_until_us, :former_id, :former_name)
-        """
-    ),
+    dialect: text(_INSERT_EVENT.format(transaction=transaction, version=PAYLOAD_VERSION))
+    for dialect, transaction in OWN_TRANSACTION.items()
 }
 """The transaction id lets readers stop below the oldest running transaction; SQLite has one writer, and
 there the order of ids is the order of commits."""

@@ -212,9 +212,9 @@ class _Door:
         if endpoint.body is None:
             return {}, None
         body = await read_body(req, self.settings.max_body_bytes, self.settings.body_timeout_s)
-        if not body.strip() and endpoint.body.optional:
-            return {}, None
         if not body.strip():
+            if endpoint.body.optional:
+                return {}, None
             # Nothing was sent: the example is in the type the caller announces, or else expects.
             named = req.content_type and body_text(req, b"", endpoint.reads) is None
             medium = body_medium(req, body, version) if named else exchange.medium
